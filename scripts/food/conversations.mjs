@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+
+/** @typedef {import("./foods.mjs").Food} Food */
+/** @typedef {"zh" | "en"} Language */
+
+export const LANGUAGES = /** @type {const} */ (["zh", "en"]);
+
+export const QUESTIONS = {
+  zh: [
+    "这是什么食物？每100克多少千卡？",
+    "图里是什么食物？每100克有多少千卡？",
+    "这种食物叫什么？100克有多少千卡？",
+    "请说出食物的名字和每100克的千卡数。",
+  ],
+  en: [
+    "What food is this? How many kcal per 100 g?",
+    "Which food is in the picture? How many kcal per 100 g?",
+    "What is this food called? How many kcal are in 100 g?",
+    "Name the food and its kcal per 100 g.",
+  ],
+};
+
+export const CATEGORIES = {
+  zh: {
+    "food-fruit": "水果",
+    "food-vegetable": "蔬菜",
+    "food-prepared": "加工食品",
+    "food-asian": "亚洲美食",
+    "food-sweet": "甜食",
+    drink: "饮品",
+  },
+  en: {
+    "food-fruit": "a fruit",
+    "food-vegetable": "a vegetable",
+    "food-prepared": "a prepared food",
+    "food-asian": "an Asian dish",
+    "food-sweet": "a sweet",
+    drink: "a drink",
+  },
+};
+
+/** Text with slots; the tokenizer's corpus is cut at the same slots. */
+export const ANSWERS = {
+  zh: "<think>图里是{category}，看起来像{name}。</think><answer>{name} {kcal}千卡</answer>",
+  en: "<think>The picture shows {category}: {name}.</think><answer>{name} {kcal} kcal</answer>",
+};
+
+/**
+ * @param {Food} food
+ * @param {Language} language
+ */
+export function answer(food, language) {
+  return ANSWERS[language]
+    .replaceAll("{category}", CATEGORIES[language][food.subgroup])
+    .replaceAll("{name}", food[language])
+    .replaceAll("{kcal}", String(food.kcal));
+}
+
+/**
+ * One row of conversations JSON. Which question is asked depends on the picture and language alone,
+ * so that adding a food or a studio leaves all other rows as they are.
+ * @param {string} studio
+ * @param {Food} food
+ * @param {Language} language
+ */
+export function row(studio, food, language) {
+  const picture = `${studio}/${food.slug}`;
+  const question = hash(`${picture}#${language}`) % QUESTIONS[language].length;
+  return {
+    id: `${picture}#${language}${question + 1}`,
+    image: `images/${picture}.png`,
+    conversations: [
+      { from: "human", value: `<image>${QUESTIONS[language][question]}` },
+      { from: "gpt", value: answer(food, language) },
+    ],
+  };
+}
+
+/**
+ * The language for each picture where a picture is asked about once: half of a studio's foods are
+ * Chinese, half English, and the next studio has it the other way round.
+ * @param {Food[]} foods
+ * @returns {(studioIndex: number, food: Food) => Language}
+ */
+export function alternateLanguages(foods) {
+  const byHash = foods.toSorted((a, b) => hash(a.slug) - hash(b.slug));
+  const rank = new Map(byHash.map((food, index) => [food, index]));
+  return (studioIndex, food) => LANGUAGES[(rank.get(food) + studioIndex) % 2];
+}
+
+/** @param {string} text */
+function hash(text) {
+  return createHash("sha256").update(text).digest().readUInt32BE();
+}
