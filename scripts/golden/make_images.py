@@ -3,10 +3,11 @@ import os
 
 import numpy
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from common import ROOT, setup, versions, write_json
+from pictures import decode
 from tiny_models import save
 
 FOLDER = os.path.join(ROOT, "images")
@@ -57,21 +58,6 @@ def write_picture(path, width, height, mode, seed):
         image.save(path, quality=90)
     else:
         image.save(path, optimize=True)
-
-
-def decode(path):
-    """RGB pixels as the loader gives them: EXIF turn, alpha pasted on white, then convert("RGB")."""
-    image = ImageOps.exif_transpose(Image.open(path))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        pixels = numpy.array(image).astype(numpy.int64)
-        alpha = pixels[:, :, 3:]
-        exact = (2 * (pixels[:, :, :3] * alpha + 255 * (255 - alpha)) + 255) // 510  # rounded to nearest
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(image.convert("RGB"), mask=image.getchannel("A"))
-        assert numpy.array_equal(numpy.array(white), exact)
-        return white
-    return image.convert("RGB")
 
 
 def process(name, file, mode, low, high, tensors):
