@@ -49,7 +49,7 @@ struct TensorToWrite {
   const void* data = nullptr;  // f32 or i32, host memory
   // Instead of `data`: called when the tensor's turn comes, the memory is used until the next call. So a file can be
   // larger than the host memory that is free.
-  std::function<const void*()> fetch;
+  std::function<const void*()> fetch = nullptr;
 };
 
 // Written to a temporary name in the same folder, flushed to disk, renamed. Throws ERR_IO, ERR_ARGUMENT.
