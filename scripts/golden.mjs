@@ -1,0 +1,10 @@
+// Says how test/golden is made anew: it takes Python, torch and transformers, which nothing else here needs.
+import { filesUnder } from "./sources.mjs";
+
+const scripts = filesUnder("scripts/golden").filter((file) => /\/make_\w+\.py$/.test(file));
+console.log(`The golden files are committed; make them anew only when a case is added:
+
+  python3 -m venv .venv && .venv/bin/pip install torch transformers trl pillow safetensors numpy
+${scripts.map((file) => `  .venv/bin/python ${file}`).join("\n")}
+
+Each folder's cases.json names the versions that made it.`);
