@@ -1,0 +1,30 @@
+import { expectedAnswer, firstAnswer } from "./answer.js";
+import { ratio } from "./levenshtein.js";
+import { named } from "./named.js";
+import { gradedNumericReward, hasDigit, removeNumbers, sameNumbers } from "./numbers.js";
+import type { RewardFunction } from "./types.js";
+
+export interface ContentOptions {
+  /** `exact` (the default): 1 when all numbers are equal, else 0. `graded`: nearer numbers earn more. */
+  numeric?: "exact" | "graded";
+}
+
+/**
+ * The reward for answers that hold a name and numbers, from 0 to 2: what the numbers earn, plus the likeness of the
+ * texts without numbers (python-Levenshtein's ratio). Reads the first `<answer>` of the completion; 0 when there is
+ * none or when the solution holds no digit.
+ */
+export function content(options: ContentOptions = {}): RewardFunction {
+  const graded = options.numeric === "graded";
+  return named(graded ? "content_graded" : "content", (completion, row) =>
+    contentReward(completion, row.solution ?? "", graded),
+  );
+}
+
+export function contentReward(completion: string, solution: string, graded = false): number {
+  const answer = firstAnswer(completion);
+  const expected = expectedAnswer(solution);
+  if (answer === undefined || !hasDigit(expected)) return 0;
+  const numeric = graded ? gradedNumericReward(answer, expected) : Number(sameNumbers(answer, expected));
+  return numeric + ratio(removeNumbers(answer), removeNumbers(expected));
+}

@@ -1,0 +1,81 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { VlmR1Error } from "../errors/index.js";
+import { content } from "./content.js";
+import { format } from "./format.js";
+import { named } from "./named.js";
+import type { RewardFunction } from "./types.js";
+
+const BUILT_IN: Readonly<Record<string, () => RewardFunction>> = {
+  content: () => content(),
+  content_graded: () => content({ numeric: "graded" }),
+  format: () => format(),
+};
+
+/** Names that `--reward` knows. */
+export const builtInRewards: readonly string[] = Object.keys(BUILT_IN);
+
+/**
+ * A reward by what a user wrote: a built-in name, `./file.mjs` (its default export, or its only exported function), or
+ * `./file.mjs#name` (that export). Paths are relative to `directory`. Throws `ERR_REWARD` where there is none.
+ */
+export async function loadReward(spec: string, directory = process.cwd()): Promise<RewardFunction> {
+  const builtIn = Object.hasOwn(BUILT_IN, spec) ? BUILT_IN[spec] : undefined;
+  if (builtIn !== undefined) return builtIn();
+  const [, file = "", exportName] = /^(.*\.[cm]?[jt]s)(?:#(.+))?$/i.exec(spec) ?? [];
+  if (file === "") {
+    throw new VlmR1Error("ERR_REWARD", `there is no reward "${spec}"`, {
+      hint: `Built in are ${builtInRewards.join(", ")}; a reward of your own is named by its file, as ./mine.mjs.`,
+    });
+  }
+  const path = resolve(directory, file);
+  const exported = await importFile(path);
+  return exportName === undefined ? mainExport(exported, path) : namedExport(exported, exportName, path);
+}
+
+async function importFile(path: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new VlmR1Error("ERR_REWARD", `cannot load the reward file ${path}: ${message}`, {
+      hint: "It must be a JavaScript module that Node can import, with the reward as its default export.",
+      cause: error,
+    });
+  }
+}
+
+function mainExport(exported: Record<string, unknown>, path: string): RewardFunction {
+  if (typeof exported.default === "function") return withFileName(exported.default as RewardFunction, path);
+  const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
+  const [only] = functions;
+  if (only === undefined || functions.length > 1) {
+    const names = functions.map(([name]) => name).join(", ");
+    throw new VlmR1Error(
+      "ERR_REWARD",
+      `${path} must export a reward function as its default, got ${names === "" ? "no function" : `the functions ${names}`}`,
+      { hint: functions.length > 1 ? `Pick one by name: ${path}#${only?.[0]}` : undefined },
+    );
+  }
+  return named(only[0], wrap(only[1] as RewardFunction));
+}
+
+function namedExport(exported: Record<string, unknown>, name: string, path: string): RewardFunction {
+  const value = exported[name];
+  if (typeof value === "function") return named(name, wrap(value as RewardFunction));
+  throw new VlmR1Error("ERR_REWARD", `${path} exports no function "${name}"`, {
+    hint: `It exports ${Object.keys(exported).join(", ") || "nothing"}.`,
+  });
+}
+
+/** An anonymous default export is called "default" by the language: the file's name says more. */
+function withFileName(reward: RewardFunction, path: string): RewardFunction {
+  if (reward.name !== "" && reward.name !== "default") return reward;
+  const stem = path.replace(/^.*[\\/]/, "").replace(/\.[^.]+$/, "");
+  return named(stem, wrap(reward));
+}
+
+/** The module's own function must not be renamed: others may hold it. */
+function wrap(reward: RewardFunction): RewardFunction {
+  return (completion, row, context) => reward(completion, row, context);
+}

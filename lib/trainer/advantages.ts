@@ -1,0 +1,77 @@
+export type ScaleRewards = "group" | "batch" | "none";
+
+export interface AdvantageOptions {
+  /** Completions per group; the rewards of a group are neighbours. */
+  numGenerations: number;
+  /** One per reward; all 1 unless given. */
+  weights?: readonly number[] | undefined;
+  scaleRewards?: ScaleRewards | undefined;
+}
+
+export interface Advantages {
+  /** Per completion; 0 where no reward applied or its group has fewer than two scored completions to compare. */
+  advantages: Float32Array;
+  /** Per completion: the weighted sum of the rewards that applied; NaN where none did. */
+  combined: number[];
+  /** Share of completions whose standard deviation (of the group; of the batch for "batch") is zero. */
+  zeroStdShare: number;
+}
+
+/** Added to the standard deviation before dividing, as TRL does. */
+const EPSILON = 1e-4;
+/** Below this a standard deviation is zero (torch.isclose's absolute tolerance). */
+const ZERO = 1e-8;
+
+/**
+ * Group-relative advantages as TRL 1.13 computes them (`sum_then_normalize`): reward minus the group's mean, divided
+ * by the unbiased standard deviation of the group or the batch plus 1e-4.
+ *
+ * @param rewards Per completion, per reward; null or NaN: not applicable, left out of sums, means and deviations.
+ */
+export function computeAdvantages(rewards: readonly (readonly (number | null)[])[], options: AdvantageOptions): Advantages {
+  const { numGenerations, weights, scaleRewards = "group" } = options;
+  const combined = rewards.map((values) => weightedSum(values, weights));
+  const batch = scaleRewards === "batch" ? deviation(combined) : undefined;
+  const advantages = new Float32Array(rewards.length);
+  let zeroStd = 0;
+  for (let start = 0; start < combined.length; start += numGenerations) {
+    const group = combined.slice(start, start + numGenerations);
+    const average = mean(group);
+    const std = batch ?? deviation(group);
+    if (std <= ZERO) zeroStd += group.length;
+    for (const [index, reward] of group.entries()) {
+      const scaled = scaleRewards === "none" ? reward - average : (reward - average) / (std + EPSILON);
+      advantages[start + index] = Number.isNaN(scaled) ? 0 : scaled;
+    }
+  }
+  return { advantages, combined, zeroStdShare: rewards.length === 0 ? 0 : zeroStd / rewards.length };
+}
+
+function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number {
+  let sum = Number.NaN;
+  for (const [index, value] of values.entries()) {
+    if (value === null || Number.isNaN(value)) continue;
+    sum = (Number.isNaN(sum) ? 0 : sum) + value * (weights?.[index] ?? 1);
+  }
+  return sum;
+}
+
+/**
+ * The mean of the numbers that are there; NaN when there are none. Exact for equal numbers, so that a group of equal
+ * rewards has advantages of exactly 0 and not of rounding noise.
+ */
+export function mean(values: readonly number[]): number {
+  const present = values.filter((value) => !Number.isNaN(value));
+  const [first] = present;
+  if (first !== undefined && present.every((value) => value === first)) return first;
+  return present.reduce((sum, value) => sum + value, 0) / present.length;
+}
+
+/** Unbiased standard deviation of the numbers that are there: 0 for a list of one, NaN when too few are there. */
+export function deviation(values: readonly number[]): number {
+  if (values.length === 1) return 0;
+  const present = values.filter((value) => !Number.isNaN(value));
+  if (present.length < 2) return Number.NaN;
+  const average = mean(present);
+  return Math.sqrt(present.reduce((sum, value) => sum + (value - average) ** 2, 0) / (present.length - 1));
+}

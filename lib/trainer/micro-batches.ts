@@ -1,0 +1,28 @@
+import type { NativeGroup } from "../engine/index.js";
+
+/** Tokens that a group takes in a packed tree: its prompt once, and every completion. */
+export function groupTokens(group: NativeGroup): number {
+  return group.completions.reduce((sum, completion) => sum + completion.length, group.prompt.tokens.length);
+}
+
+/**
+ * Cuts groups, in their order, into batches of at most `budget` tokens. A group is never cut: one that is larger than
+ * the budget is a batch of its own. `tokensOf` measures an item.
+ */
+export function packGroups<T>(items: readonly T[], budget: number, tokensOf: (item: T) => number): T[][] {
+  const batches: T[][] = [];
+  let current: T[] = [];
+  let used = 0;
+  for (const item of items) {
+    const size = tokensOf(item);
+    if (current.length > 0 && used + size > budget) {
+      batches.push(current);
+      current = [];
+      used = 0;
+    }
+    current.push(item);
+    used += size;
+  }
+  if (current.length > 0) batches.push(current);
+  return batches;
+}
