@@ -40,7 +40,7 @@ int open_to_read(const std::string& path, size_t& size) {
   // Without O_NONBLOCK, opening a pipe would wait for its writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail_errno("cannot open", path);
-  struct stat status {};
+  struct stat status{};
   const bool known = ::fstat(fd, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
     ::close(fd);
@@ -67,7 +67,8 @@ void flush_folder(const std::string& folder) {
 std::string read_text_file(const std::string& path, size_t max_bytes) {
   size_t size = 0;
   const Descriptor file(open_to_read(path, size));
-  check(size <= max_bytes, ErrorCode::kIo, "cannot read ", path, ": expected at most ", max_bytes, " bytes, got ", size);
+  check(size <= max_bytes, ErrorCode::kIo, "cannot read ", path, ": expected at most ", max_bytes, " bytes, got ",
+        size);
   std::string text(size, '\0');
   size_t done = 0;
   while (done < size) {

@@ -28,7 +28,7 @@ inline uint16_t f32_to_f16(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and above
-  if (magnitude < 0x38800000u) {                                              // below 2⁻¹⁴: subnormal
+  if (magnitude < 0x38800000u) {                                               // below 2⁻¹⁴: subnormal
     // Adding 2⁻¹ in f32 rounds to a multiple of 2⁻²⁴, which is the unit of subnormal halves.
     float shifted;
     std::memcpy(&shifted, &magnitude, sizeof(shifted));

@@ -108,8 +108,15 @@ class JsonParser {
         value.kind_ = Json::Kind::kString;
         value.string_ = parse_string();
         break;
-      case 't': parse_word("true"); value.kind_ = Json::Kind::kBool; value.bool_ = true; break;
-      case 'f': parse_word("false"); value.kind_ = Json::Kind::kBool; break;
+      case 't':
+        parse_word("true");
+        value.kind_ = Json::Kind::kBool;
+        value.bool_ = true;
+        break;
+      case 'f':
+        parse_word("false");
+        value.kind_ = Json::Kind::kBool;
+        break;
       case 'n': parse_word("null"); break;
       default: parse_number(value);
     }
@@ -196,7 +203,9 @@ class JsonParser {
     const size_t start = at_++;
     const char c = peek();
     switch (c) {
-      case '"': case '\\': case '/': out += c; break;
+      case '"':
+      case '\\':
+      case '/': out += c; break;
       case 'b': out += '\b'; break;
       case 'f': out += '\f'; break;
       case 'n': out += '\n'; break;

@@ -67,13 +67,15 @@ StoredTensor read_entry(const std::string& where, const std::string& name, const
   const int64_t begin = offsets[0].as_int();
   const int64_t end = offsets[1].as_int();
   if (begin < 0 || end < begin || static_cast<uint64_t>(end) > data_bytes)
-    fail_tensor(where, name, "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) +
-                                 "] lie outside the file's " + std::to_string(data_bytes) + " bytes of data");
+    fail_tensor(where, name,
+                "data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) + "] lie outside the file's " +
+                    std::to_string(data_bytes) + " bytes of data");
   const uint64_t expected = byte_count(where, name, tensor.shape, element);
   const auto held = static_cast<uint64_t>(end - begin);
   if (held != expected)
-    fail_tensor(where, name, "its shape and dtype take " + std::to_string(expected) + " bytes, data_offsets hold " +
-                                 std::to_string(held));
+    fail_tensor(
+        where, name,
+        "its shape and dtype take " + std::to_string(expected) + " bytes, data_offsets hold " + std::to_string(held));
   tensor.data = data + begin;
   tensor.bytes = static_cast<size_t>(held);
   return tensor;
@@ -92,9 +94,10 @@ void check_coverage(const std::string& where, const std::map<std::string, Stored
   for (const auto& [tensor, name] : order) {
     const auto begin = static_cast<uint64_t>(tensor->data - data);
     if (begin != at)
-      fail_tensor(where, *name, std::string(begin < at ? "overlaps" : "leaves a gap after") +
-                                    " the tensor before it: begins at byte " + std::to_string(begin) + ", expected " +
-                                    std::to_string(at));
+      fail_tensor(where, *name,
+                  std::string(begin < at ? "overlaps" : "leaves a gap after") +
+                      " the tensor before it: begins at byte " + std::to_string(begin) + ", expected " +
+                      std::to_string(at));
     at += tensor->bytes;
   }
   check(at == data_bytes, ErrorCode::kCheckpoint, where, ": the tensors take ", at, " bytes, the file holds ",

@@ -58,9 +58,8 @@ std::vector<const TensorToWrite*> file_order(const std::string& path, const std:
       check(dim >= 0, ErrorCode::kArgument, path, ": tensor \"", tensor.name, "\": negative axis ", dim);
     order.push_back(&tensor);
   }
-  std::stable_sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
-    return element_size(*a) > element_size(*b);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const TensorToWrite* a, const TensorToWrite* b) { return element_size(*a) > element_size(*b); });
   return order;
 }
 

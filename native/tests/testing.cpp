@@ -81,8 +81,11 @@ int run_tests(const std::vector<std::string>& filters) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const bool was_skipped = outcome.starts_with("skipped");
     (outcome.empty() ? passed : was_skipped ? skipped : failed)++;
-    std::printf("%s %s%s%s", outcome.empty() ? "ok  " : was_skipped ? "skip" : "FAIL", test.name.c_str(),
-                outcome.empty() ? "" : ": ", outcome.c_str());
+    std::printf("%s %s%s%s",
+                outcome.empty() ? "ok  "
+                : was_skipped   ? "skip"
+                                : "FAIL",
+                test.name.c_str(), outcome.empty() ? "" : ": ", outcome.c_str());
     if (seconds >= 0.5) std::printf(" (%.1f s)", seconds);
     std::printf("\n");
     std::fflush(stdout);

@@ -64,8 +64,7 @@ template <typename A, typename B>
 bool equal(const A& a, const B& b) {
   if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && !std::is_same_v<A, bool> && !std::is_same_v<B, bool>)
     return std::cmp_equal(a, b);
-  else
-    return a == b;
+  else return a == b;
 }
 
 // A scratch folder that is gone when the object is.
@@ -96,39 +95,39 @@ bool same_bits(std::span<const float> a, std::span<const float> b);
 
 }  // namespace vlmr1::testing
 
-#define TEST(name)                                                                         \
-  static void test_##name();                                                               \
-  static const ::vlmr1::testing::Registration register_##name(#name, &test_##name);        \
+#define TEST(name)                                                                  \
+  static void test_##name();                                                        \
+  static const ::vlmr1::testing::Registration register_##name(#name, &test_##name); \
   static void test_##name()
 
 #define VLMR1_REPORT(message) ::vlmr1::testing::report_failure(__FILE__, __LINE__, message)
 
-#define EXPECT_TRUE(condition)                                              \
-  do {                                                                      \
-    if (!(condition)) VLMR1_REPORT("expected " #condition);                 \
+#define EXPECT_TRUE(condition)                              \
+  do {                                                      \
+    if (!(condition)) VLMR1_REPORT("expected " #condition); \
   } while (0)
 
-#define EXPECT_FALSE(condition)                                             \
-  do {                                                                      \
-    if (condition) VLMR1_REPORT("expected not " #condition);                \
+#define EXPECT_FALSE(condition)                              \
+  do {                                                       \
+    if (condition) VLMR1_REPORT("expected not " #condition); \
   } while (0)
 
-#define EXPECT_EQ(got, expected)                                                                                     \
-  do {                                                                                                               \
-    const auto& vlmr1_got = (got);                                                                                   \
-    const auto& vlmr1_expected = (expected);                                                                         \
-    if (!::vlmr1::testing::equal(vlmr1_got, vlmr1_expected))                                                         \
-      VLMR1_REPORT(#got ": expected " + ::vlmr1::testing::show(vlmr1_expected) + ", got " +                          \
-                   ::vlmr1::testing::show(vlmr1_got));                                                               \
+#define EXPECT_EQ(got, expected)                                                            \
+  do {                                                                                      \
+    const auto& vlmr1_got = (got);                                                          \
+    const auto& vlmr1_expected = (expected);                                                \
+    if (!::vlmr1::testing::equal(vlmr1_got, vlmr1_expected))                                \
+      VLMR1_REPORT(#got ": expected " + ::vlmr1::testing::show(vlmr1_expected) + ", got " + \
+                   ::vlmr1::testing::show(vlmr1_got));                                      \
   } while (0)
 
-#define VLMR1_COMPARE(a, op, b)                                                                                      \
-  do {                                                                                                               \
-    const auto& vlmr1_a = (a);                                                                                       \
-    const auto& vlmr1_b = (b);                                                                                       \
-    if (!(vlmr1_a op vlmr1_b))                                                                                       \
-      VLMR1_REPORT("expected " #a " " #op " " #b ", got " + ::vlmr1::testing::show(vlmr1_a) + " and " +              \
-                   ::vlmr1::testing::show(vlmr1_b));                                                                 \
+#define VLMR1_COMPARE(a, op, b)                                                                         \
+  do {                                                                                                  \
+    const auto& vlmr1_a = (a);                                                                          \
+    const auto& vlmr1_b = (b);                                                                          \
+    if (!(vlmr1_a op vlmr1_b))                                                                          \
+      VLMR1_REPORT("expected " #a " " #op " " #b ", got " + ::vlmr1::testing::show(vlmr1_a) + " and " + \
+                   ::vlmr1::testing::show(vlmr1_b));                                                    \
   } while (0)
 
 #define EXPECT_LE(a, b) VLMR1_COMPARE(a, <=, b)
@@ -137,45 +136,45 @@ bool same_bits(std::span<const float> a, std::span<const float> b);
 #define EXPECT_GT(a, b) VLMR1_COMPARE(a, >, b)
 
 // |got − expected| ≤ tolerance; false for NaN.
-#define EXPECT_NEAR(got, expected, tolerance)                                                                        \
-  do {                                                                                                               \
-    const double vlmr1_got = static_cast<double>(got);                                                               \
-    const double vlmr1_expected = static_cast<double>(expected);                                                     \
-    if (!(std::fabs(vlmr1_got - vlmr1_expected) <= static_cast<double>(tolerance)))                                  \
-      VLMR1_REPORT(#got ": expected " + ::vlmr1::testing::show(vlmr1_expected) + " within " +                        \
-                   ::vlmr1::testing::show(static_cast<double>(tolerance)) + ", got " +                               \
-                   ::vlmr1::testing::show(vlmr1_got));                                                               \
+#define EXPECT_NEAR(got, expected, tolerance)                                                 \
+  do {                                                                                        \
+    const double vlmr1_got = static_cast<double>(got);                                        \
+    const double vlmr1_expected = static_cast<double>(expected);                              \
+    if (!(std::fabs(vlmr1_got - vlmr1_expected) <= static_cast<double>(tolerance)))           \
+      VLMR1_REPORT(#got ": expected " + ::vlmr1::testing::show(vlmr1_expected) + " within " + \
+                   ::vlmr1::testing::show(static_cast<double>(tolerance)) + ", got " +        \
+                   ::vlmr1::testing::show(vlmr1_got));                                        \
   } while (0)
 
-#define EXPECT_CONTAINS(text, part)                                                                                  \
-  do {                                                                                                               \
-    const std::string vlmr1_text = (text);                                                                           \
-    const std::string vlmr1_part = (part);                                                                           \
-    if (vlmr1_text.find(vlmr1_part) == std::string::npos)                                                            \
-      VLMR1_REPORT("expected \"" + vlmr1_part + "\" in \"" + vlmr1_text + "\"");                                     \
+#define EXPECT_CONTAINS(text, part)                                              \
+  do {                                                                           \
+    const std::string vlmr1_text = (text);                                       \
+    const std::string vlmr1_part = (part);                                       \
+    if (vlmr1_text.find(vlmr1_part) == std::string::npos)                        \
+      VLMR1_REPORT("expected \"" + vlmr1_part + "\" in \"" + vlmr1_text + "\""); \
   } while (0)
 
 // The expression throws vlmr1::Error with the code, and its message holds `part`.
-#define EXPECT_ERROR_WITH(error_code, part, expression)                                                              \
-  do {                                                                                                               \
-    try {                                                                                                            \
-      (void)(expression);                                                                                            \
-      VLMR1_REPORT(#expression ": expected " #error_code ", nothing was thrown");                                    \
-    } catch (const ::vlmr1::Error& vlmr1_error) {                                                                    \
-      if (vlmr1_error.code() != (error_code))                                                                        \
-        VLMR1_REPORT(#expression ": expected " #error_code ", got " +                                                \
-                     std::string(::vlmr1::error_code_name(vlmr1_error.code())) + ": " + vlmr1_error.what());         \
-      EXPECT_CONTAINS(vlmr1_error.what(), part);                                                                     \
-    } catch (const std::exception& vlmr1_error) {                                                                    \
-      VLMR1_REPORT(#expression ": expected " #error_code ", got another exception: " +                               \
-                   std::string(vlmr1_error.what()));                                                                 \
-    }                                                                                                                \
+#define EXPECT_ERROR_WITH(error_code, part, expression)                                                      \
+  do {                                                                                                       \
+    try {                                                                                                    \
+      (void)(expression);                                                                                    \
+      VLMR1_REPORT(#expression ": expected " #error_code ", nothing was thrown");                            \
+    } catch (const ::vlmr1::Error& vlmr1_error) {                                                            \
+      if (vlmr1_error.code() != (error_code))                                                                \
+        VLMR1_REPORT(#expression ": expected " #error_code ", got " +                                        \
+                     std::string(::vlmr1::error_code_name(vlmr1_error.code())) + ": " + vlmr1_error.what()); \
+      EXPECT_CONTAINS(vlmr1_error.what(), part);                                                             \
+    } catch (const std::exception& vlmr1_error) {                                                            \
+      VLMR1_REPORT(#expression ": expected " #error_code ", got another exception: " +                       \
+                   std::string(vlmr1_error.what()));                                                         \
+    }                                                                                                        \
   } while (0)
 
 #define EXPECT_ERROR(error_code, expression) EXPECT_ERROR_WITH(error_code, "", expression)
 
 // Throws out of the test: what follows makes no sense without it.
-#define REQUIRE(condition)                                                                                           \
-  do {                                                                                                               \
-    if (!(condition)) throw std::runtime_error(std::string("required ") + #condition);                              \
+#define REQUIRE(condition)                                                             \
+  do {                                                                                 \
+    if (!(condition)) throw std::runtime_error(std::string("required ") + #condition); \
   } while (0)
