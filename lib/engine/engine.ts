@@ -1,0 +1,129 @@
+import { VlmR1Error } from "../errors/index.js";
+import { type CallOptions, underSignal } from "./guard.js";
+import { loadAddon } from "./load.js";
+import { Model } from "./model.js";
+import type { NativeAddon, NativeEngine, NativeImage, ProcessImageArgs, SaveDType } from "./native-types.js";
+
+export interface EngineOptions {
+  /** "auto" (the default) takes CUDA where there is a device, else the CPU. */
+  device?: "auto" | "cpu" | "cuda" | undefined;
+  /** CPU threads; 0: one per physical core. Default: the environment's VLMR1_THREADS, else 0. */
+  threads?: number | undefined;
+  /** Force an instruction set. Default: the environment's VLMR1_CPU_ISA, else the best that the CPU has. */
+  isa?: string | undefined;
+  /** Another implementation of the native surface, for tests. */
+  addon?: NativeAddon;
+}
+
+export interface LoadModelOptions extends CallOptions {
+  /** Which parameters are trained; "none" (the default) needs no memory for gradients. */
+  train?: "full" | "none";
+  freezeVision?: boolean;
+  /** Recompute activations in the backward pass: less memory, more time, the same bits. */
+  gradientCheckpointing?: boolean;
+}
+
+export interface InitModelOptions extends CallOptions {
+  /** The text of a config.json. */
+  config: string;
+  directory: string;
+  seed?: number;
+  dtype?: SaveDType;
+}
+
+/** A device with a thread of its own, on which models are loaded and run. */
+export class Engine {
+  private readonly models = new Set<Model>();
+
+  private constructor(private native: NativeEngine | undefined) {}
+
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    const addon = options.addon ?? loadAddon();
+    const device = chooseDevice(addon, options.device ?? "auto");
+    const threads = options.threads ?? threadsFromEnvironment();
+    const isa = options.isa ?? process.env.VLMR1_CPU_ISA ?? "";
+    // The addon throws before its thread exists, as from a call of its own.
+    return underSignal(undefined, async () => new Engine(new addon.Engine({ device, threads, isa })));
+  }
+
+  get device(): string {
+    return this.open("device").device;
+  }
+
+  get threads(): number {
+    return this.open("threads").threads;
+  }
+
+  get isa(): string {
+    return this.open("isa").isa;
+  }
+
+  get disposed(): boolean {
+    return this.native === undefined;
+  }
+
+  /** Bytes that tensors hold now and held at most. */
+  memory(): { used: number; peak: number } {
+    return this.open("memory").memory();
+  }
+
+  /** Loads a Hugging Face folder. */
+  async loadModel(directory: string, options: LoadModelOptions = {}): Promise<Model> {
+    const native = this.open("loadModel");
+    const { train = "none", freezeVision = false, gradientCheckpointing = false, signal } = options;
+    const args = { directory, train, freezeVision, gradientCheckpointing };
+    const loaded = await underSignal(signal, (flag) => native.loadModel(args, flag));
+    const model = new Model(loaded, directory, (gone) => this.models.delete(gone));
+    // The engine may have been disposed while the model was loading; it would never be freed.
+    if (this.disposed) model.dispose();
+    else this.models.add(model);
+    return model;
+  }
+
+  /** Writes random weights for a config.json; the same seed writes the same bytes. */
+  async initModel(options: InitModelOptions): Promise<{ parameters: number }> {
+    const native = this.open("initModel");
+    const { config, directory, seed = 0, dtype = "f32", signal } = options;
+    return underSignal(signal, (flag) => native.initModel({ config, directory, seed, dtype }, flag));
+  }
+
+  /** Resizes, normalises and cuts one picture into patches. */
+  async processImage(args: ProcessImageArgs, { signal }: CallOptions = {}): Promise<NativeImage> {
+    const native = this.open("processImage");
+    return underSignal(signal, (flag) => native.processImage(args, flag));
+  }
+
+  /** Frees the engine and its models; calls that still wait reject. Safe to call twice. */
+  dispose(): void {
+    for (const model of [...this.models]) model.dispose();
+    this.native?.dispose();
+    this.native = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private open(verb: string): NativeEngine {
+    if (this.native !== undefined) return this.native;
+    throw new VlmR1Error("ERR_STATE", `${verb}: the engine was disposed`, { hint: "Open another one with Engine.open()." });
+  }
+}
+
+function chooseDevice(addon: NativeAddon, wanted: "auto" | "cpu" | "cuda"): "cpu" | "cuda" {
+  if (wanted === "cpu") return "cpu";
+  const { available, reason } = addon.cudaInfo();
+  if (available) return "cuda";
+  if (wanted === "auto") return "cpu";
+  throw new VlmR1Error("ERR_DEVICE", `device "cuda" was asked for, but there is none: ${reason}`, {
+    hint: "Use device auto or cpu, or see `vlmr1-native doctor`.",
+  });
+}
+
+function threadsFromEnvironment(): number {
+  const text = process.env.VLMR1_THREADS;
+  if (text === undefined || text.trim() === "") return 0;
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 0) return threads;
+  throw new VlmR1Error("ERR_CONFIG", `VLMR1_THREADS: expected a whole number of at least 0, got "${text}"`);
+}

@@ -1,0 +1,175 @@
+import { VlmR1Error } from "../errors/index.js";
+import { type CallOptions, raiseFlag, underSignal } from "./guard.js";
+import type {
+  AccumulateArgs,
+  AccumulateResult,
+  GenerateProgress,
+  ModelInfo,
+  NativeCompletion,
+  NativeGroup,
+  NativeModel,
+  NativePrompt,
+  SamplingArgs,
+  SaveArgs,
+  SaveDType,
+  StepArgs,
+  StepResult,
+  TokenScores,
+} from "./native-types.js";
+
+export interface GenerateOptions extends CallOptions {
+  prompts: readonly NativePrompt[];
+  /** Completions per prompt; 1 unless given. */
+  n?: number;
+  sampling?: Partial<SamplingArgs>;
+  seed?: number;
+  /** Number of the first prompt in the run: prompt i draws from random stream `firstRow + i`. */
+  firstRow?: number;
+  onProgress?: ((progress: GenerateProgress) => void) | undefined;
+}
+
+export interface LogProbsOptions extends CallOptions {
+  groups: readonly NativeGroup[];
+  temperature?: number;
+}
+
+export interface StepOptions extends Partial<StepArgs>, CallOptions {
+  learningRate: number;
+}
+
+export interface SaveOptions extends CallOptions {
+  what?: SaveArgs["what"];
+  dtype?: SaveDType;
+  maxShardBytes?: number;
+}
+
+const DEFAULT_SAMPLING: SamplingArgs = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  maxNewTokens: 256,
+  stopTokens: [],
+};
+
+/** Shards of 5 GB, as transformers writes them. */
+const DEFAULT_SHARD_BYTES = 5_000_000_000;
+
+/**
+ * A model that an engine holds. Every call runs on the engine's thread in the order of the calls, takes a `signal`,
+ * and rejects with a `VlmR1Error`. Call `dispose()` (or `using`) when done: the garbage collector does not see the
+ * memory behind it.
+ */
+export class Model {
+  /** @internal Made by `Engine.loadModel`. */
+  constructor(
+    private native: NativeModel | undefined,
+    readonly directory: string,
+    private readonly onDispose: (model: Model) => void = () => {},
+  ) {}
+
+  get disposed(): boolean {
+    return this.native === undefined;
+  }
+
+  info(): ModelInfo {
+    return this.open("info").info();
+  }
+
+  /** Completions per prompt, `[prompt][n]`. Each prompt is encoded once for all its completions. */
+  async generate(options: GenerateOptions): Promise<NativeCompletion[][]> {
+    const native = this.open("generate");
+    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, signal, onProgress } = options;
+    const args = { prompts: prompts.map(barePrompt), n, sampling: { ...DEFAULT_SAMPLING, ...sampling }, seed, firstRow };
+    // An exception must not travel through native frames: it ends the generation and is thrown from here.
+    let failure: { error: unknown } | undefined;
+    const result = underSignal(signal, (flag) => {
+      const report = (progress: GenerateProgress) => {
+        if (failure !== undefined) return;
+        try {
+          onProgress?.(progress);
+        } catch (error) {
+          failure = { error };
+          raiseFlag(flag);
+        }
+      };
+      return native.generate(args, onProgress === undefined ? null : report, flag);
+    });
+    try {
+      const completions = await result;
+      if (failure === undefined) return completions;
+    } catch (error) {
+      if (failure === undefined) throw error;
+    }
+    throw failure.error;
+  }
+
+  /** Log-probability and entropy of every completion token by teacher forcing, `[group][completion]`. */
+  async logProbs(options: LogProbsOptions): Promise<TokenScores[][]> {
+    const native = this.open("logProbs");
+    const { groups, temperature = 1, signal } = options;
+    return underSignal(signal, (flag) => native.logProbs({ groups: groups.map(bareGroup), temperature }, flag));
+  }
+
+  /** Forward and backward of one micro-batch; gradients are added to those that are there. */
+  async accumulate(options: AccumulateArgs & CallOptions): Promise<AccumulateResult> {
+    const native = this.open("accumulate");
+    const { groups, loss, signal } = options;
+    return underSignal(signal, (flag) => native.accumulate({ groups: groups.map(bareGroup), loss }, flag));
+  }
+
+  async zeroGradients({ signal }: CallOptions = {}): Promise<void> {
+    const native = this.open("zeroGradients");
+    return underSignal(signal, (flag) => native.zeroGradients(flag));
+  }
+
+  /** One AdamW step with the accumulated gradients, which are zero afterwards. */
+  async step(options: StepOptions): Promise<StepResult> {
+    const native = this.open("step");
+    const { signal, learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
+    const { weightDecay = 0, maxGradNorm = Number.POSITIVE_INFINITY } = options;
+    const args: StepArgs = { learningRate, beta1, beta2, epsilon, weightDecay, maxGradNorm };
+    return underSignal(signal, (flag) => native.step(args, flag));
+  }
+
+  /** Writes weights into a folder ("model", the default), or gradients or the whole training state into a file. */
+  async save(path: string, options: SaveOptions = {}): Promise<void> {
+    const native = this.open("save");
+    const { what = "model", dtype = "f32", maxShardBytes = DEFAULT_SHARD_BYTES, signal } = options;
+    return underSignal(signal, (flag) => native.save({ path, what, dtype, maxShardBytes }, flag));
+  }
+
+  /** Parameters, optimizer moments and step count of an earlier `save(path, { what: "state" })`. */
+  async loadState(path: string, { signal }: CallOptions = {}): Promise<void> {
+    const native = this.open("loadState");
+    return underSignal(signal, (flag) => native.loadState({ path }, flag));
+  }
+
+  /** Frees the model's memory; safe to call twice. */
+  dispose(): void {
+    this.native?.dispose();
+    this.native = undefined;
+    this.onDispose(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private open(verb: string): NativeModel {
+    if (this.native !== undefined) return this.native;
+    throw new VlmR1Error("ERR_STATE", `${verb}: the model of ${this.directory} was disposed`, {
+      hint: "Load it again, or dispose it after its last use.",
+    });
+  }
+}
+
+/** Prompts carry more than the addon reads (sizes, text); it gets only its own fields. */
+function barePrompt({ tokens, images }: NativePrompt): NativePrompt {
+  return { tokens, images };
+}
+
+function bareGroup({ prompt, completions }: NativeGroup): NativeGroup {
+  return { prompt: barePrompt(prompt), completions };
+}

@@ -1,0 +1,240 @@
+/**
+ * The whole native surface, in one place. `native/binding` implements it, `lib/engine/engine.ts` is its only caller.
+ * Shape letters: T tokens, P patches, V vocabulary, R completion tokens.
+ *
+ * Every verb that returns a promise runs on the engine's own thread, in the order of the calls. `abort` is an
+ * `Int32Array(1)`: the caller writes a non-zero value to interrupt; the verb then rejects with code `ERR_ABORTED`.
+ * Errors are thrown or rejected as `Error` with `code` (`ERR_SHAPE`, `ERR_CHECKPOINT`, …).
+ */
+
+export type AbortFlag = Int32Array;
+
+export interface NativeAddon {
+  readonly version: string;
+  /** Instruction sets this build holds, those this CPU can run, and the one that is used unless told otherwise. */
+  cpuInfo(): { compiled: string[]; supported: string[]; selected: string; logicalCores: number };
+  /** Why (or that) there is a CUDA device. */
+  cudaInfo(): { available: boolean; reason: string };
+  Engine: new (options: NativeEngineOptions) => NativeEngine;
+}
+
+export interface NativeEngineOptions {
+  device: "cpu" | "cuda";
+  /** 0: one per physical core. */
+  threads: number;
+  /** Force an instruction set ("baseline" | "avx2" | "avx512"); empty: the best. */
+  isa: string;
+}
+
+export interface NativeEngine {
+  readonly device: string;
+  readonly threads: number;
+  readonly isa: string;
+  loadModel(args: LoadModelArgs, abort: AbortFlag): Promise<NativeModel>;
+  /** Writes `model.safetensors` (random weights) for a config.json text into a folder; deterministic in `seed`. */
+  initModel(args: { config: string; directory: string; seed: number; dtype: SaveDType }, abort: AbortFlag): Promise<{ parameters: number }>;
+  processImage(args: ProcessImageArgs, abort: AbortFlag): Promise<NativeImage>;
+  /** Bytes that tensors of this engine hold now and held at most. */
+  memory(): { used: number; peak: number };
+  /** Ends the thread after the queued verbs were rejected; safe to call twice. */
+  dispose(): void;
+}
+
+export interface LoadModelArgs {
+  directory: string;
+  /** Which parameters get gradients and optimizer state. */
+  train: "full" | "none";
+  freezeVision: boolean;
+  /** Run each layer's forward again in the backward pass instead of keeping its activations. */
+  gradientCheckpointing: boolean;
+}
+
+export interface ProcessImageArgs {
+  /** RGB, 8 bit, `height × width × 3`. */
+  rgb: Uint8Array;
+  width: number;
+  height: number;
+  resizedWidth: number;
+  resizedHeight: number;
+  patchSize: number;
+  temporalPatchSize: number;
+  mergeSize: number;
+  mean: number[];
+  std: number[];
+  rescaleFactor: number;
+}
+
+export interface NativeImage {
+  /** `[P, 3 · temporalPatchSize · patchSize²]`, patches in merge-block order. */
+  pixelValues: Float32Array;
+  /** Patches along time, height, width. */
+  grid: [number, number, number];
+}
+
+export interface NativePrompt {
+  /** Token ids; each picture stands as `t·h·w / mergeSize²` image-pad tokens. */
+  tokens: Int32Array;
+  images: NativeImage[];
+}
+
+export interface ModelInfo {
+  modelType: string;
+  parameters: number;
+  trainableParameters: number;
+  vocabSize: number;
+  imageTokenId: number;
+  videoTokenId: number;
+  patchSize: number;
+  temporalPatchSize: number;
+  mergeSize: number;
+  maxPositionEmbeddings: number;
+}
+
+export interface SamplingArgs {
+  /** 0: greedy. */
+  temperature: number;
+  /** 0: off. */
+  topK: number;
+  /** 1: off. */
+  topP: number;
+  /** 0: off. */
+  minP: number;
+  /** 1: off. */
+  repetitionPenalty: number;
+  maxNewTokens: number;
+  /** End tokens; the one that ended a completion is its last token. */
+  stopTokens: number[];
+}
+
+export interface GenerateArgs {
+  prompts: NativePrompt[];
+  /** Completions per prompt. */
+  n: number;
+  sampling: SamplingArgs;
+  /** Same seed, same completions, whatever else is in the batch. */
+  seed: number;
+  /** Number of the first prompt's row in the run, so that prompt i uses random stream `firstRow + i`. */
+  firstRow: number;
+}
+
+export interface NativeCompletion {
+  tokens: Int32Array;
+  /** Of the plain policy: log-softmax of logits / temperature (temperature 1 when greedy), no filter, no penalty. */
+  logProbs: Float32Array;
+  /** Of the distribution that was sampled from (after penalty, ban and filters). */
+  samplingLogProbs: Float32Array;
+  finishReason: "stop" | "length";
+}
+
+export interface GenerateProgress {
+  tokens: number;
+  finished: number;
+  total: number;
+}
+
+/** One prompt and the completions that hang from it. */
+export interface NativeGroup {
+  prompt: NativePrompt;
+  completions: Int32Array[];
+}
+
+export interface LogProbsArgs {
+  groups: NativeGroup[];
+  temperature: number;
+}
+
+export interface TokenScores {
+  logProbs: Float32Array;
+  entropy: Float32Array;
+}
+
+export interface GrpoLossArgs {
+  kind: "grpo" | "bnpo" | "dr_grpo" | "dapo";
+  temperature: number;
+  epsilon: number;
+  epsilonHigh: number;
+  /** Weight of the k3 estimate of KL(policy ‖ reference); 0: no reference needed. */
+  beta: number;
+  /** Upper bound of the ratio (two-sided clipping); Infinity: off. */
+  delta: number;
+  /** Per group, per completion. */
+  advantages: Float32Array[];
+  /** Per group, per completion, per token. Empty arrays: on-policy, the ratio is 1 and carries the gradient. */
+  oldLogProbs: Float32Array[][];
+  /** Per group, per completion, per token; needed where beta > 0. */
+  refLogProbs: Float32Array[][];
+  /** Per group, per completion: 0 leaves a completion out of the loss. */
+  mask: Uint8Array[];
+  /** Denominators of the whole optimizer step, over all micro-batches. */
+  totalSequences: number;
+  totalTokens: number;
+  maxCompletionLength: number;
+}
+
+export interface SftLossArgs {
+  kind: "sft";
+  /** The loss is the sum of -log p over all completion tokens, divided by this. */
+  totalTokens: number;
+}
+
+export interface AccumulateArgs {
+  groups: NativeGroup[];
+  loss: GrpoLossArgs | SftLossArgs;
+}
+
+export interface AccumulateResult {
+  /** This micro-batch's share of the loss. */
+  loss: number;
+  /** Sums over scored tokens; divide by `tokens` for means. */
+  tokens: number;
+  entropySum: number;
+  klSum: number;
+  clipLowSum: number;
+  clipHighSum: number;
+  /** Per group, per completion, per token: log-probabilities of this forward. */
+  logProbs: Float32Array[][];
+}
+
+export interface StepArgs {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** Decoupled; tensors with two or more axes only. */
+  weightDecay: number;
+  /** Infinity: no clipping. */
+  maxGradNorm: number;
+}
+
+export interface StepResult {
+  gradNorm: number;
+  /** A non-finite gradient: nothing was changed. */
+  skipped: boolean;
+  /** Names of parameters with a non-finite gradient (at most ten). */
+  nonFinite: string[];
+}
+
+export type SaveDType = "f32" | "bf16" | "f16";
+
+export interface SaveArgs {
+  /** Folder for "model" (writes `model.safetensors` or shards with an index); file for "gradients" and "state". */
+  path: string;
+  what: "model" | "gradients" | "state";
+  dtype: SaveDType;
+  maxShardBytes: number;
+}
+
+export interface NativeModel {
+  info(): ModelInfo;
+  generate(args: GenerateArgs, onProgress: ((p: GenerateProgress) => void) | null, abort: AbortFlag): Promise<NativeCompletion[][]>;
+  logProbs(args: LogProbsArgs, abort: AbortFlag): Promise<TokenScores[][]>;
+  /** Forward and backward of one micro-batch; gradients are added to those that are there. */
+  accumulate(args: AccumulateArgs, abort: AbortFlag): Promise<AccumulateResult>;
+  zeroGradients(abort: AbortFlag): Promise<void>;
+  /** AdamW with the accumulated gradients, which are zero afterwards. */
+  step(args: StepArgs, abort: AbortFlag): Promise<StepResult>;
+  save(args: SaveArgs, abort: AbortFlag): Promise<void>;
+  /** Parameters, moments and step count of an earlier `save({ what: "state" })`. */
+  loadState(args: { path: string }, abort: AbortFlag): Promise<void>;
+  dispose(): void;
+}

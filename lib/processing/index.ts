@@ -1,0 +1,16 @@
+export { ChatTemplate, type RenderOptions } from "./chat-template.js";
+export { type GenerationDefaults, loadGenerationDefaults, resolveSampling } from "./generation-config.js";
+export { type DecodeImageOptions, decodeImage, type ImageSource, type RgbImage } from "./image.js";
+export { type ContentPart, countImages, type Message, placeImages, splitMarkers } from "./messages.js";
+export { type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
+export {
+  type ImageEngine,
+  type Picture,
+  Processor,
+  type ProcessorOptions,
+  type Prompt,
+  type PromptOptions,
+} from "./processor.js";
+export { type ResizeLimits, smartResize } from "./smart-resize.js";
+export type { StreamDecoder } from "./stream-decoder.js";
+export { type DecodeOptions, Tokenizer } from "./tokenizer.js";
