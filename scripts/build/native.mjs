@@ -14,7 +14,8 @@ const BUILDERS = { cmake: buildWithCMake, gyp: buildWithGyp };
 export function chooseBuilder() {
   const wanted = process.env.VLMR1_BUILD;
   if (wanted && !(wanted in BUILDERS)) throw new BuildError(`VLMR1_BUILD: expected "cmake" or "gyp", got "${wanted}"`);
-  if (wanted === "cmake" && !cmakeVersion()) throw new BuildError("VLMR1_BUILD=cmake: no CMake 3.20 or later on the PATH");
+  if (wanted === "cmake" && !cmakeVersion())
+    throw new BuildError("VLMR1_BUILD=cmake: no CMake 3.20 or later on the PATH");
   return wanted || (cmakeVersion() ? "cmake" : "gyp");
 }
 
