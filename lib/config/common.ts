@@ -5,15 +5,28 @@ import { z } from "zod";
  * Names and meanings follow Hugging Face where it has them.
  */
 export const engineFields = {
-  device: z.enum(["auto", "cpu", "cuda"]).default("auto").describe("where to compute; auto takes CUDA where there is one"),
+  device: z
+    .enum(["auto", "cpu", "cuda"])
+    .default("auto")
+    .describe("where to compute; auto takes CUDA where there is one"),
   threads: z.int().min(0).optional().describe("CPU threads; 0: one per physical core (default: VLMR1_THREADS, else 0)"),
-  isa: z.string().optional().describe("force a CPU instruction set: baseline, avx2, avx512 (default: VLMR1_CPU_ISA, else the best)"),
+  isa: z
+    .string()
+    .optional()
+    .describe("force a CPU instruction set: baseline, avx2, avx512 (default: VLMR1_CPU_ISA, else the best)"),
 };
 
 export const imageFields = {
   minPixels: z.int().min(1).optional().describe("least pixels of a resized picture (default: the model's)"),
-  maxPixels: z.int().min(1).optional().describe("most pixels of a resized picture; fewer cost less (default: the model's)"),
-  alpha: z.enum(["white", "drop"]).default("white").describe("transparent pictures: paste on white, or drop the alpha channel"),
+  maxPixels: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("most pixels of a resized picture; fewer cost less (default: the model's)"),
+  alpha: z
+    .enum(["white", "drop"])
+    .default("white")
+    .describe("transparent pictures: paste on white, or drop the alpha channel"),
 };
 
 export const modelFields = {

@@ -131,7 +131,9 @@ export async function readConfigFile(path: string): Promise<unknown> {
   try {
     return parseYaml(text.replace(/^\uFEFF/, "")) ?? {};
   } catch (error) {
-    throw new VlmR1Error("ERR_CONFIG", `${path}: not valid YAML or JSON: ${(error as Error).message}`, { cause: error });
+    throw new VlmR1Error("ERR_CONFIG", `${path}: not valid YAML or JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -154,8 +156,8 @@ export function normaliseFlags(args: readonly string[], command: Command): strin
   for (const [index, arg] of args.entries()) {
     if (arg === "--" && !takesNext) return [...out, ...args.slice(index)];
     const match: RegExpExecArray | null = takesNext ? null : FLAG.exec(arg);
-    const name = match?.[1];
-    const value = match?.[2];
+    const name: string | undefined = match?.[1];
+    const value: string | undefined = match?.[2];
     const option: Option | undefined = name === undefined ? undefined : known.get(foldName(name));
     out.push(option?.long ? option.long + (value ?? "") : arg);
     takesNext = option?.required === true && value === undefined;

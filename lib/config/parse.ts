@@ -20,7 +20,10 @@ export function parseConfig<S extends z.ZodObject>(schema: S, input: unknown, wh
 /** Renames the keys of `input` to the schema's own; throws on unknown and doubled ones. */
 export function canonicalKeys(schema: z.ZodObject, input: unknown, where: string, path = ""): Plain {
   if (input === null || typeof input !== "object" || Array.isArray(input)) {
-    throw new VlmR1Error("ERR_CONFIG", `${where}: expected ${path || "the whole"} to be a map of fields, got ${show(input)}`);
+    throw new VlmR1Error(
+      "ERR_CONFIG",
+      `${where}: expected ${path || "the whole"} to be a map of fields, got ${show(input)}`,
+    );
   }
   const table = new FieldTable(schema);
   const values: Plain = {};

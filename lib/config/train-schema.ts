@@ -10,7 +10,10 @@ const dataFields = {
   dataset: z
     .string()
     .min(1)
-    .meta({ description: "conversations JSON or JSONL; several as a.json:b.jsonl", aliases: ["data", "dataFilePaths"] }),
+    .meta({
+      description: "conversations JSON or JSONL; several as a.json:b.jsonl",
+      aliases: ["data", "dataFilePaths"],
+    }),
   imageFolders: z.string().optional().describe("folder of the pictures, one per data file (default: the file's own)"),
   evalDataset: z
     .string()
@@ -24,10 +27,13 @@ const dataFields = {
 const runFields = {
   outputDir: z.string().optional().describe("folder of the run (default: runs/<objective>-<date and time>)"),
   overwriteOutputDir: z.boolean().default(false).describe("replace an earlier run in that folder"),
-  resume: z.boolean().default(false).meta({
-    description: "go on from the newest checkpoint in the run's folder",
-    aliases: ["resumeFromCheckpoint"],
-  }),
+  resume: z
+    .boolean()
+    .default(false)
+    .meta({
+      description: "go on from the newest checkpoint in the run's folder",
+      aliases: ["resumeFromCheckpoint"],
+    }),
   ...seedField,
   maxSteps: z.int().min(-1).default(-1).describe("steps to train; wins over num_train_epochs where it is not -1"),
   numTrainEpochs: z.number().gt(0).default(3).describe("passes over the data"),
@@ -37,7 +43,10 @@ const runFields = {
     .int()
     .min(1)
     .default(16)
-    .meta({ description: "questions that are answered together in an evaluation", aliases: ["perDeviceEvalBatchSize"] }),
+    .meta({
+      description: "questions that are answered together in an evaluation",
+      aliases: ["perDeviceEvalBatchSize"],
+    }),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
   saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep"),
   saveDtype: z
@@ -148,7 +157,10 @@ export const sftSchema = z
     ...optimizerFields,
     maxCompletionLength: rolloutFields.maxCompletionLength,
     ...rewardFields,
-    augment: z.boolean().default(false).describe("show pictures shifted, scaled, mirrored and recoloured, anew every epoch"),
+    augment: z
+      .boolean()
+      .default(false)
+      .describe("show pictures shifted, scaled, mirrored and recoloured, anew every epoch"),
   })
   .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
     path: ["rewardWeights"],

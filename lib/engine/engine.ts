@@ -106,7 +106,9 @@ export class Engine {
 
   private open(verb: string): NativeEngine {
     if (this.native !== undefined) return this.native;
-    throw new VlmR1Error("ERR_STATE", `${verb}: the engine was disposed`, { hint: "Open another one with Engine.open()." });
+    throw new VlmR1Error("ERR_STATE", `${verb}: the engine was disposed`, {
+      hint: "Open another one with Engine.open().",
+    });
   }
 }
 

@@ -10,7 +10,10 @@ export interface CallOptions {
  * Runs one native verb under a signal. The addon reads a flag that any thread may see, so the signal is turned into
  * one for the time of the call; the listener is gone afterwards, however the call ended.
  */
-export async function underSignal<T>(signal: AbortSignal | undefined, run: (flag: AbortFlag) => Promise<T>): Promise<T> {
+export async function underSignal<T>(
+  signal: AbortSignal | undefined,
+  run: (flag: AbortFlag) => Promise<T>,
+): Promise<T> {
   throwIfAborted(signal);
   const flag: AbortFlag = new Int32Array(1);
   const raise = () => raiseFlag(flag);

@@ -81,7 +81,13 @@ export class Model {
   async generate(options: GenerateOptions): Promise<NativeCompletion[][]> {
     const native = this.open("generate");
     const { prompts, n = 1, sampling, seed = 0, firstRow = 0, signal, onProgress } = options;
-    const args = { prompts: prompts.map(barePrompt), n, sampling: { ...DEFAULT_SAMPLING, ...sampling }, seed, firstRow };
+    const args = {
+      prompts: prompts.map(barePrompt),
+      n,
+      sampling: { ...DEFAULT_SAMPLING, ...sampling },
+      seed,
+      firstRow,
+    };
     // An exception must not travel through native frames: it ends the generation and is thrown from here.
     let failure: { error: unknown } | undefined;
     const result = underSignal(signal, (flag) => {

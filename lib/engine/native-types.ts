@@ -32,7 +32,10 @@ export interface NativeEngine {
   readonly isa: string;
   loadModel(args: LoadModelArgs, abort: AbortFlag): Promise<NativeModel>;
   /** Writes `model.safetensors` (random weights) for a config.json text into a folder; deterministic in `seed`. */
-  initModel(args: { config: string; directory: string; seed: number; dtype: SaveDType }, abort: AbortFlag): Promise<{ parameters: number }>;
+  initModel(
+    args: { config: string; directory: string; seed: number; dtype: SaveDType },
+    abort: AbortFlag,
+  ): Promise<{ parameters: number }>;
   processImage(args: ProcessImageArgs, abort: AbortFlag): Promise<NativeImage>;
   /** Bytes that tensors of this engine hold now and held at most. */
   memory(): { used: number; peak: number };
@@ -226,7 +229,11 @@ export interface SaveArgs {
 
 export interface NativeModel {
   info(): ModelInfo;
-  generate(args: GenerateArgs, onProgress: ((p: GenerateProgress) => void) | null, abort: AbortFlag): Promise<NativeCompletion[][]>;
+  generate(
+    args: GenerateArgs,
+    onProgress: ((p: GenerateProgress) => void) | null,
+    abort: AbortFlag,
+  ): Promise<NativeCompletion[][]>;
   logProbs(args: LogProbsArgs, abort: AbortFlag): Promise<TokenScores[][]>;
   /** Forward and backward of one micro-batch; gradients are added to those that are there. */
   accumulate(args: AccumulateArgs, abort: AbortFlag): Promise<AccumulateResult>;

@@ -67,7 +67,10 @@ export class ChatTemplate {
   }
 }
 
-async function findTemplate(directory: string, tokenizer: Tokenizer): Promise<{ source: string; origin: string } | undefined> {
+async function findTemplate(
+  directory: string,
+  tokenizer: Tokenizer,
+): Promise<{ source: string; origin: string } | undefined> {
   const jinja = join(directory, "chat_template.jinja");
   const text = await readIfThere(jinja);
   if (text !== undefined) return { source: text, origin: jinja };

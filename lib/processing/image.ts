@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 
 /** A picture's file, or its encoded bytes. */
@@ -84,7 +84,7 @@ function decodeError(error: unknown, name: string): VlmR1Error {
 }
 
 /** Pillow's conversion from the four inks; libvips would go through a colour profile. */
-async function decodeCmyk(picture: sharp.Sharp): Promise<RgbImage> {
+async function decodeCmyk(picture: Sharp): Promise<RgbImage> {
   const inks = picture.autoOrient().pipelineColourspace("cmyk").toColourspace("cmyk");
   const { data, info } = await inks.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
   const pixels = info.width * info.height;

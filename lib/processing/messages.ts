@@ -45,7 +45,8 @@ export function placeImages(turns: readonly { role: Message["role"]; text: strin
     });
   }
   const firstUser = turns.findIndex(({ role }) => role === "user");
-  if (images > 0 && firstUser < 0) throw new VlmR1Error("ERR_DATA", "there are pictures, but no user turn to put them in");
+  if (images > 0 && firstUser < 0)
+    throw new VlmR1Error("ERR_DATA", "there are pictures, but no user turn to put them in");
   return turns.map(({ role, text }, index): Message => {
     if (markers > 0 && marked(role)) return { role, content: splitMarkers(text) };
     if (markers > 0 || images === 0 || index !== firstUser) return { role, content: text };

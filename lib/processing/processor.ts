@@ -85,7 +85,8 @@ export class Processor {
     if (minPixels > maxPixels) {
       throw new VlmR1Error("ERR_CONFIG", `min_pixels (${minPixels}) is more than max_pixels (${maxPixels})`);
     }
-    const imageTokenId = (await readJson(directory, "config.json", ModelFile))?.image_token_id ?? tokenizer.tokenId(IMAGE_PAD);
+    const imageTokenId =
+      (await readJson(directory, "config.json", ModelFile))?.image_token_id ?? tokenizer.tokenId(IMAGE_PAD);
     const images = { ...settings, minPixels, maxPixels };
     const { alpha = "white", cacheBytes = DEFAULT_CACHE_BYTES } = options;
     return new Processor({ tokenizer, template, generation, images, imageTokenId, engine, alpha, cacheBytes });
@@ -108,17 +109,27 @@ export class Processor {
   }
 
   /** Renders, tokenizes, and puts as many image tokens in place of each mark as its picture needs. */
-  async prompt(messages: readonly Message[], images: readonly ImageSource[] = [], options: PromptOptions = {}): Promise<Prompt> {
+  async prompt(
+    messages: readonly Message[],
+    images: readonly ImageSource[] = [],
+    options: PromptOptions = {},
+  ): Promise<Prompt> {
     const wanted = countImages(messages);
     if (wanted !== images.length) {
-      throw new VlmR1Error("ERR_DATA", `the messages hold ${wanted} image parts, but ${images.length} pictures were given`);
+      throw new VlmR1Error(
+        "ERR_DATA",
+        `the messages hold ${wanted} image parts, but ${images.length} pictures were given`,
+      );
     }
     const text = this.template.render(messages, { addGenerationPrompt: options.addGenerationPrompt ?? true });
     const ids = this.tokenizer.encode(text);
     const marks = ids.filter((id) => id === this.parts.imageTokenId).length;
     if (marks !== images.length) {
       throw new VlmR1Error("ERR_DATA", `the rendered prompt holds ${marks} image marks for ${images.length} pictures`, {
-        hint: marks > images.length ? `Texts must not contain ${IMAGE_PAD}.` : "The chat template does not support pictures.",
+        hint:
+          marks > images.length
+            ? `Texts must not contain ${IMAGE_PAD}.`
+            : "The chat template does not support pictures.",
       });
     }
     const pictures = await Promise.all(images.map((source) => this.picture(source, options)));

@@ -1,0 +1,164 @@
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
+import { fromSystem, throwIfAborted, VlmR1Error } from "../../errors/index.js";
+import { parseRow } from "./parse-row.js";
+import { describeProblem, type Row, type RowProblem } from "./row.js";
+
+export interface LoadConversationsOptions {
+  /** Folder that relative picture paths start from: one for all files, or one per file. Default: each file's own. */
+  imageFolders?: string | readonly string[] | undefined;
+  /** Look whether the pictures are there; true unless given. */
+  checkImages?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+export interface Conversations {
+  rows: Row[];
+  /** Rows that were left out. */
+  problems: RowProblem[];
+}
+
+interface RawRow {
+  value: unknown;
+  /** Why the text is not JSON. */
+  broken?: string;
+  place: string;
+  number: number;
+}
+
+const SHOWN_PROBLEMS = 5;
+
+/**
+ * Reads conversations JSON (an array) and JSONL (an object per line); several files as a list or as `a.json:b.jsonl`.
+ * Bad rows are named in `problems`; a file without a single good row throws `ERR_DATA`.
+ */
+export async function loadConversations(
+  files: string | readonly string[],
+  options: LoadConversationsOptions = {},
+): Promise<Conversations> {
+  const paths = splitPaths(files);
+  if (paths.length === 0) throw new VlmR1Error("ERR_CONFIG", "expected at least one conversations file, got none");
+  const folders = foldersFor(paths, options.imageFolders);
+  const out: Conversations = { rows: [], problems: [] };
+  for (const [index, path] of paths.entries()) {
+    const part = await loadFile(path, folders[index] ?? dirname(path), options);
+    out.rows.push(...part.rows);
+    out.problems.push(...part.problems);
+  }
+  return out;
+}
+
+/** Splits `a.json:b.jsonl`; the colon of a Windows drive stays. */
+export function splitPaths(paths: string | readonly string[]): string[] {
+  const list = typeof paths === "string" ? [paths] : paths;
+  return list.flatMap((item) => {
+    const pieces = item.split(":");
+    const out: string[] = [];
+    for (const piece of pieces) {
+      const drive = process.platform === "win32" ? out.at(-1) : undefined;
+      if (drive !== undefined && /^[A-Za-z]$/.test(drive) && /^[\\/]/.test(piece))
+        out[out.length - 1] = `${drive}:${piece}`;
+      else out.push(piece);
+    }
+    return out.filter((piece) => piece !== "");
+  });
+}
+
+function foldersFor(paths: string[], given: LoadConversationsOptions["imageFolders"]): string[] {
+  const folders = given === undefined ? [] : splitPaths(given);
+  if (folders.length === 0) return paths.map((path) => dirname(path));
+  if (folders.length === 1) return paths.map(() => folders[0] as string);
+  if (folders.length === paths.length) return folders;
+  throw new VlmR1Error("ERR_CONFIG", `${paths.length} data files, but ${folders.length} image folders`, {
+    hint: "Give one folder per file, or one for all.",
+  });
+}
+
+async function loadFile(path: string, folder: string, options: LoadConversationsOptions): Promise<Conversations> {
+  const rawRows = splitRows(await readText(path), path);
+  const out: Conversations = { rows: [], problems: [] };
+  for (const raw of rawRows) {
+    throwIfAborted(options.signal);
+    try {
+      if (raw.broken !== undefined) throw new VlmR1Error("ERR_DATA", raw.broken);
+      const row = parseRow(raw.value, resolve(folder), `${basename(path)}:${raw.number}`);
+      if (options.checkImages !== false) await checkImages(row.images);
+      out.rows.push(row);
+    } catch (error) {
+      if (!(error instanceof VlmR1Error)) throw error;
+      out.problems.push({ file: path, place: raw.place, id: idOf(raw.value), message: error.message });
+    }
+  }
+  if (out.rows.length > 0) return out;
+  throw noGoodRow(path, out.problems);
+}
+
+function noGoodRow(path: string, problems: RowProblem[]): VlmR1Error {
+  if (problems.length === 0) return new VlmR1Error("ERR_DATA", `${path}: the file holds no rows`);
+  const shown = problems.slice(0, SHOWN_PROBLEMS).map((problem) => `  ${describeProblem(problem)}`);
+  const more = problems.length > SHOWN_PROBLEMS ? [`  … and ${problems.length - SHOWN_PROBLEMS} more`] : [];
+  const text = [`${path}: none of its ${problems.length} rows can be used`, ...shown, ...more].join("\n");
+  return new VlmR1Error("ERR_DATA", text, {
+    hint: 'A row is {"id", "image": path | [paths], "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}.',
+  });
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
+  } catch (error) {
+    throw fromSystem(error, "read the data file", path);
+  }
+}
+
+function splitRows(text: string, path: string): RawRow[] {
+  if (text.trimStart().startsWith("[")) return arrayRows(text, path);
+  const rows: RawRow[] = [];
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === "") continue;
+    const number = index + 1;
+    rows.push({ ...parseLine(line), place: `line ${number}`, number });
+  }
+  return rows;
+}
+
+function parseLine(line: string): Pick<RawRow, "value" | "broken"> {
+  try {
+    return { value: JSON.parse(line) };
+  } catch (error) {
+    return { value: undefined, broken: `not valid JSON: ${(error as Error).message}` };
+  }
+}
+
+function arrayRows(text: string, path: string): RawRow[] {
+  let values: unknown[];
+  try {
+    values = JSON.parse(text) as unknown[];
+  } catch (cause) {
+    throw new VlmR1Error("ERR_DATA", `${path}: not valid JSON: ${withLine((cause as Error).message, text)}`, { cause });
+  }
+  return values.map((value, index) => ({ value, place: `row ${index + 1}`, number: index + 1 }));
+}
+
+/** Adds the line to V8's "at position N". */
+function withLine(message: string, text: string): string {
+  const position = /at position (\d+)/.exec(message)?.[1];
+  if (position === undefined || /line \d+/.test(message)) return message;
+  return `${message} (line ${text.slice(0, Number(position)).split("\n").length})`;
+}
+
+async function checkImages(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      const { size } = await stat(path);
+      if (size === 0) throw new VlmR1Error("ERR_DATA", `the picture ${path} is empty`);
+    } catch (error) {
+      throw fromSystem(error, "find the picture", path);
+    }
+  }
+}
+
+function idOf(value: unknown): string | undefined {
+  const id = typeof value === "object" && value !== null ? (value as { id?: unknown }).id : undefined;
+  return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
+}
