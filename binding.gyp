@@ -10,7 +10,8 @@
   "target_defaults": {
     "include_dirs": ["native"],
     "defines": ["NDEBUG"],
-    "cflags": ["-O3", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off"],
+    # Warnings are for those who develop, with CMake.
+    "cflags": ["-w", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off"],
     "cflags!": ["-fno-omit-frame-pointer"],
     "cflags_cc": ["-std=c++20"],
     "cflags_cc!": ["-fno-rtti", "-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
