@@ -60,7 +60,11 @@ function helpText(field: Field): string {
  * The checked configuration of a command: defaults, then the `--config` file, then flags, then `--set`.
  * A wrong name or value throws `ERR_CONFIG`.
  */
-export async function readCommandConfig<S extends z.ZodObject>(command: Command, schema: S): Promise<z.output<S>> {
+export async function readCommandConfig<S extends z.ZodObject>(
+  command: Command,
+  schema: S,
+  options: FlagOptions = {},
+): Promise<z.output<S>> {
   const table = new FieldTable(schema);
   const given = command.opts<Record<string, unknown>>();
   const values: Record<string, unknown> = {};
@@ -69,7 +73,7 @@ export async function readCommandConfig<S extends z.ZodObject>(command: Command,
     values[key] = value;
     origins.set(key, origin);
   };
-  if (typeof given.config === "string") {
+  if (options.noConfigFile !== true && typeof given.config === "string") {
     const fromFile = canonicalKeys(schema, await readConfigFile(given.config), given.config);
     for (const [key, value] of Object.entries(fromFile)) put(key, value, given.config);
   }
@@ -101,7 +105,10 @@ function applySet(table: FieldTable, values: Record<string, unknown>, assignment
   const field = table.find(name);
   if (field === undefined) throw unknownField(table, name, name, "--set");
   const origin = `--set ${name}`;
-  if (path.length === 1) return put(field.key, coerceText(field.schema, text), origin);
+  if (path.length === 1) {
+    put(field.key, coerceText(field.schema, text), origin);
+    return;
+  }
   const nested = path.slice(1).reduceRight<unknown>((value, part) => ({ [part]: value }), parseYaml(text));
   put(field.key, merge(values[field.key], nestedKeys(field.schema, nested, "--set", `${name}.`)), origin);
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import sharp, { type Sharp } from "sharp";
+import type { Sharp } from "sharp";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 
 /** A picture's file, or its encoded bytes. */
@@ -27,6 +27,7 @@ export async function decodeImage(source: ImageSource, options: DecodeImageOptio
   const name = options.name ?? (typeof source === "string" ? source : "the picture");
   const bytes = typeof source === "string" ? await readBytes(source) : source;
   rejectKnownMistakes(bytes, name);
+  const sharp = await loadSharp();
   try {
     const picture = sharp(bytes, { ignoreIcc: true, failOn: "error" });
     const { space } = await picture.metadata();
@@ -37,6 +38,18 @@ export async function decodeImage(source: ImageSource, options: DecodeImageOptio
     return { rgb: toRgb(data, info.channels, onWhite), width: info.width, height: info.height };
   } catch (error) {
     throw decodeError(error, name);
+  }
+}
+
+/** On first use, so that what needs no pictures runs where sharp's binary is missing. */
+async function loadSharp(): Promise<typeof import("sharp")["default"]> {
+  try {
+    return (await import("sharp")).default;
+  } catch (cause) {
+    throw new VlmR1Error("ERR_ADDON", `sharp, which decodes pictures, does not load: ${(cause as Error).message}`, {
+      hint: "Reinstall it with: npm install --include=optional sharp",
+      cause,
+    });
   }
 }
 

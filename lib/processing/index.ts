@@ -2,6 +2,7 @@ export { ChatTemplate, type RenderOptions } from "./chat-template.js";
 export { type GenerationDefaults, loadGenerationDefaults, resolveSampling } from "./generation-config.js";
 export { type DecodeImageOptions, decodeImage, type ImageSource, type RgbImage } from "./image.js";
 export { type ContentPart, countImages, type Message, placeImages, splitMarkers } from "./messages.js";
+export { copyModelFiles, type ModelFolderOptions, prepareModelFolder, TOKENIZER_FILES } from "./model-folder.js";
 export { type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
 export {
   type ImageEngine,

@@ -30,7 +30,7 @@ const SHOWN_PROBLEMS = 5;
 
 /**
  * Reads conversations JSON (an array) and JSONL (an object per line); several files as a list or as `a.json:b.jsonl`.
- * Bad rows are named in `problems`; a file without a single good row throws `ERR_DATA`.
+ * Bad rows are named in `problems`; where not a single row is good, `ERR_DATA` is thrown.
  */
 export async function loadConversations(
   files: string | readonly string[],
@@ -42,9 +42,10 @@ export async function loadConversations(
   const out: Conversations = { rows: [], problems: [] };
   for (const [index, path] of paths.entries()) {
     const part = await loadFile(path, folders[index] ?? dirname(path), options);
-    out.rows.push(...part.rows);
-    out.problems.push(...part.problems);
+    out.rows = out.rows.concat(part.rows);
+    out.problems = out.problems.concat(part.problems);
   }
+  if (out.rows.length === 0) throw noGoodRow(paths, out.problems);
   return out;
 }
 
@@ -89,15 +90,15 @@ async function loadFile(path: string, folder: string, options: LoadConversations
       out.problems.push({ file: path, place: raw.place, id: idOf(raw.value), message: error.message });
     }
   }
-  if (out.rows.length > 0) return out;
-  throw noGoodRow(path, out.problems);
+  return out;
 }
 
-function noGoodRow(path: string, problems: RowProblem[]): VlmR1Error {
-  if (problems.length === 0) return new VlmR1Error("ERR_DATA", `${path}: the file holds no rows`);
+function noGoodRow(paths: readonly string[], problems: RowProblem[]): VlmR1Error {
+  const path = paths.join(", ");
+  if (problems.length === 0) return new VlmR1Error("ERR_DATA", `${path}: there are no rows`);
   const shown = problems.slice(0, SHOWN_PROBLEMS).map((problem) => `  ${describeProblem(problem)}`);
   const more = problems.length > SHOWN_PROBLEMS ? [`  … and ${problems.length - SHOWN_PROBLEMS} more`] : [];
-  const text = [`${path}: none of its ${problems.length} rows can be used`, ...shown, ...more].join("\n");
+  const text = [`${path}: none of ${problems.length} rows can be used`, ...shown, ...more].join("\n");
   return new VlmR1Error("ERR_DATA", text, {
     hint: 'A row is {"id", "image": path | [paths], "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}.',
   });

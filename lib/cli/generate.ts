@@ -1,0 +1,126 @@
+import { text as readAll } from "node:stream/consumers";
+import type { Command } from "commander";
+import { z } from "zod";
+import { addConfigFlags, modelFields, readCommandConfig, samplingFields, seedField } from "../config/index.js";
+import type { NativeCompletion } from "../engine/index.js";
+import { fromSystem, usageError } from "../errors/index.js";
+import { type Message, type Processor, type Prompt, placeImages, resolveSampling } from "../processing/index.js";
+import type { CliContext } from "./context.js";
+import { type Opened, withModel } from "./open.js";
+import { printJson, StatusLine } from "./output.js";
+
+const Schema = z.object({
+  ...modelFields,
+  prompt: z.string().optional().describe("the question; <image> marks where a picture stands; - reads standard input"),
+  image: z.array(z.string()).default([]).describe("pictures, in the order in which the prompt speaks of them"),
+  system: z.string().optional().describe("system message"),
+  n: z.int().min(1).max(4096).default(1).describe("completions of the same prompt"),
+  maxNewTokens: z.int().min(1).default(256).describe("longest completion in tokens"),
+  ...samplingFields,
+  ...seedField,
+});
+
+type Config = z.output<typeof Schema>;
+
+export function register(program: Command, context: CliContext): void {
+  const command = program
+    .command("generate")
+    .description("answer a prompt, with pictures or without")
+    .argument("[prompt]", "the question, where --prompt is not given")
+    .option(
+      "--json",
+      "print one JSON object per completion: text, token_ids, logprobs, finish_reason, prompt_token_ids",
+    );
+  addConfigFlags(command, Schema);
+  command.addHelpText(
+    "after",
+    '\nExample:\n  vlmr1-native generate --model DIR --image dish.jpg --prompt "What is this?"',
+  );
+  command.action(async (argument: string | undefined, options: { json?: boolean }) => {
+    const config = await readCommandConfig(command, Schema);
+    await generate(config, await promptText(config.prompt, argument), options.json === true, context);
+  });
+}
+
+async function promptText(flag: string | undefined, argument: string | undefined): Promise<string> {
+  if (flag !== undefined && argument !== undefined) {
+    throw usageError("the prompt was given twice: as --prompt and as an argument", "Quote a prompt that has spaces.");
+  }
+  const text = flag ?? argument;
+  if (text === undefined)
+    throw usageError("there is no prompt", 'Give --prompt "…", or --prompt - to read standard input.');
+  if (text !== "-") return text;
+  try {
+    return await readAll(process.stdin);
+  } catch (error) {
+    throw fromSystem(error, "read", "standard input");
+  }
+}
+
+async function generate(config: Config, text: string, json: boolean, context: CliContext): Promise<void> {
+  const { signal } = context;
+  const turns: { role: Message["role"]; text: string }[] = [{ role: "user", text }];
+  if (config.system !== undefined) turns.unshift({ role: "system", text: config.system });
+  const messages = placeImages(turns, config.image.length);
+  await withModel(config, { train: "none", signal }, async (opened) => {
+    const prompt = await opened.processor.prompt(messages, config.image, { signal });
+    const completions = await complete(config, opened, prompt, context);
+    const tokenIds = [...prompt.tokens];
+    for (const [index, completion] of completions.entries()) {
+      if (json) printJson(context, toJson(opened.processor, completion, tokenIds));
+      else printText(opened.processor, completion, index, completions.length, context);
+    }
+  });
+}
+
+async function complete(
+  config: Config,
+  opened: Opened,
+  prompt: Prompt,
+  context: CliContext,
+): Promise<NativeCompletion[]> {
+  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, seed } = config;
+  const given = { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
+  const status = new StatusLine(context);
+  const started = performance.now();
+  try {
+    const [completions = []] = await opened.model.generate({
+      prompts: [prompt],
+      n,
+      seed,
+      sampling: resolveSampling(opened.processor.generation, given),
+      signal: context.signal,
+      onProgress: ({ tokens, finished, total }) => {
+        const rate = (tokens * 1000) / (performance.now() - started);
+        status.show(`${tokens} tokens, ${rate.toFixed(1)} per second, ${finished} of ${total} finished`);
+      },
+    });
+    return completions;
+  } finally {
+    status.clear();
+  }
+}
+
+function toJson(processor: Processor, completion: NativeCompletion, promptTokenIds: number[]): unknown {
+  return {
+    text: processor.tokenizer.decode(completion.tokens, { skipSpecialTokens: true }),
+    token_ids: [...completion.tokens],
+    logprobs: [...completion.logProbs],
+    finish_reason: completion.finishReason,
+    prompt_token_ids: promptTokenIds,
+  };
+}
+
+function printText(
+  processor: Processor,
+  completion: NativeCompletion,
+  index: number,
+  total: number,
+  context: CliContext,
+): void {
+  const text = processor.tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
+  const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
+  if (total > 1) context.stdout.write(`--- ${index + 1} of ${total}${cut}\n`);
+  else if (cut !== "") context.stderr.write(`note:${cut}\n`);
+  context.stdout.write(`${text}\n`);
+}

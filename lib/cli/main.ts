@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { packageVersion } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
+import { EXIT_INTERRUPTED, runProgram } from "./program.js";
+
+const controller = new AbortController();
+
+function interrupt(name: "SIGINT" | "SIGTERM"): void {
+  if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+  process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
+  controller.abort(new VlmR1Error("ERR_ABORTED", `interrupted by ${name}`));
+}
+
+process.on("SIGINT", () => interrupt("SIGINT"));
+process.on("SIGTERM", () => interrupt("SIGTERM"));
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  version: packageVersion(),
+  signal: controller.signal,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+});

@@ -1,0 +1,126 @@
+import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { loadImageSettings } from "./preprocessor-config.js";
+import { Tokenizer } from "./tokenizer.js";
+
+/** What belongs to a model's folder beside config.json and the weights. */
+export const TOKENIZER_FILES: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+  "chat_template.json",
+  "generation_config.json",
+  "preprocessor_config.json",
+  "video_preprocessor_config.json",
+  "processor_config.json",
+];
+
+export interface ModelFolderOptions {
+  /** A config.json's fields; vocabulary size and special-token ids are put in. */
+  config: Readonly<Record<string, unknown>>;
+  /** Folder with the tokenizer and, where they are there, template and processor settings. */
+  tokenizer: string;
+  out: string;
+  /** Write also where files lie already. */
+  force?: boolean;
+}
+
+type Config = Record<string, unknown>;
+
+/** Makes a model's folder without weights: tokenizer files and config.json. Returns the text of config.json. */
+export async function prepareModelFolder(options: ModelFolderOptions): Promise<string> {
+  const { tokenizer: from, out, force = false } = options;
+  const tokenizer = await Tokenizer.load(from);
+  const config = withTokenizer(structuredClone(options.config), tokenizer);
+  await emptyFolder(out, force);
+  await copyModelFiles(from, out);
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  await writeFile(join(out, "config.json"), text);
+  await addMissingFiles(out, tokenizer, config);
+  return text;
+}
+
+/** Copies tokenizer, template and processor files; for folders that trained weights are saved to. */
+export async function copyModelFiles(from: string, to: string): Promise<void> {
+  if (resolve(from) === resolve(to)) return;
+  await mkdir(to, { recursive: true });
+  const there = new Set(await readdir(from));
+  for (const name of TOKENIZER_FILES) if (there.has(name)) await copyFile(join(from, name), join(to, name));
+}
+
+const SPECIAL_TOKENS: readonly [field: string, token: string, needed: boolean][] = [
+  ["image_token_id", "<|image_pad|>", true],
+  ["video_token_id", "<|video_pad|>", false],
+  ["vision_start_token_id", "<|vision_start|>", true],
+  ["vision_end_token_id", "<|vision_end|>", true],
+  ["vision_token_id", "<|vision_pad|>", false],
+];
+
+/** Vocabulary size and token ids of the tokenizer, in the flat and in the nested layout of config.json. */
+function withTokenizer(base: Config, tokenizer: Tokenizer): Config {
+  const ids: Config = {};
+  for (const [field, token, needed] of SPECIAL_TOKENS) {
+    const id = tokenizer.tokenId(token);
+    if (id === undefined && needed) {
+      throw new VlmR1Error("ERR_TOKENIZER", `the tokenizer has no ${token}, which the architecture needs`);
+    }
+    // The engine must never take an ordinary token for a video's.
+    if (id !== undefined) ids[field] = id;
+    else delete base[field];
+  }
+  const ends: Config = {
+    eos_token_id: tokenizer.eosTokenId,
+    bos_token_id: tokenizer.bosTokenId ?? tokenizer.padTokenId,
+  };
+  const text: Config = { vocab_size: tokenizer.vocabSize, ...ends };
+  const nested = base.text_config;
+  if (typeof nested === "object" && nested !== null) return { ...base, ...ids, text_config: { ...nested, ...text } };
+  return { ...base, ...ids, ...text };
+}
+
+async function emptyFolder(path: string, force: boolean): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    const there = await readdir(path);
+    if (there.length === 0 || force) return;
+  } catch (error) {
+    throw fromSystem(error, "make the folder", path);
+  }
+  throw new VlmR1Error("ERR_USAGE", `${path} is not empty`, { hint: "Choose another folder, or add --force." });
+}
+
+/** Loaders elsewhere want these two files; a bare tokenizer folder may lack them. */
+async function addMissingFiles(out: string, tokenizer: Tokenizer, config: Config): Promise<void> {
+  const there = new Set(await readdir(out));
+  if (!there.has("preprocessor_config.json") && !there.has("processor_config.json")) {
+    const settings = await loadImageSettings(out);
+    await writeJson(join(out, "preprocessor_config.json"), {
+      image_processor_type: "Qwen2VLImageProcessor",
+      processor_class: "Qwen2_5_VLProcessor",
+      min_pixels: settings.minPixels,
+      max_pixels: settings.maxPixels,
+      patch_size: settings.patchSize,
+      temporal_patch_size: settings.temporalPatchSize,
+      merge_size: settings.mergeSize,
+      image_mean: settings.mean,
+      image_std: settings.std,
+    });
+  }
+  if (!there.has("generation_config.json")) {
+    const ends = [tokenizer.eosTokenId, tokenizer.padTokenId].filter((id) => id !== undefined);
+    await writeJson(join(out, "generation_config.json"), {
+      bos_token_id: config.bos_token_id,
+      eos_token_id: [...new Set(ends)],
+      pad_token_id: tokenizer.padTokenId,
+    });
+  }
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
+}
