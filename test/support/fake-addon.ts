@@ -1,0 +1,140 @@
+import type {
+  AbortFlag,
+  GenerateArgs,
+  GenerateProgress,
+  NativeAddon,
+  NativeEngine,
+  NativeEngineOptions,
+  NativeImage,
+  NativeModel,
+  ProcessImageArgs,
+} from "../../lib/engine/native-types.js";
+
+/** What a fake was called with, verb by verb. */
+export type Calls = { verb: string; args: unknown }[];
+
+export interface FakeOptions {
+  cuda?: { available: boolean; reason: string };
+  /** Tokens of every completion. */
+  tokens?: number[];
+  finishReason?: "stop" | "length";
+  /** A verb that waits for its abort flag; others answer at once. */
+  hangs?: string;
+  /** A verb that rejects, and with what. */
+  fails?: { verb: string; error: Error };
+}
+
+/** An addon of the native surface's shape that computes nothing. */
+export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Calls; flags: AbortFlag[] } {
+  const calls: Calls = [];
+  const flags: AbortFlag[] = [];
+  const answer = async <T>(verb: string, args: unknown, flag: AbortFlag, value: () => T): Promise<T> => {
+    calls.push({ verb, args });
+    flags.push(flag);
+    if (options.fails?.verb === verb) throw options.fails.error;
+    if (options.hangs === verb) await untilRaised(flag);
+    return value();
+  };
+  class FakeEngine implements NativeEngine {
+    readonly device: string;
+    readonly threads: number;
+    readonly isa: string;
+    constructor(given: NativeEngineOptions) {
+      calls.push({ verb: "open", args: given });
+      this.device = given.device;
+      this.threads = given.threads === 0 ? 2 : given.threads;
+      this.isa = given.isa === "" ? "avx2" : given.isa;
+    }
+    loadModel: NativeEngine["loadModel"] = (args, flag) => answer("loadModel", args, flag, () => model);
+    initModel: NativeEngine["initModel"] = (args, flag) => answer("initModel", args, flag, () => ({ parameters: 1234 }));
+    processImage: NativeEngine["processImage"] = (args, flag) =>
+      answer("processImage", args, flag, () => blankImage(args));
+    memory = () => ({ used: 1, peak: 2 });
+    dispose = () => {
+      calls.push({ verb: "engine.dispose", args: undefined });
+    };
+  }
+  const model = fakeModel(answer, calls, options);
+  return {
+    version: "0.0.0-fake",
+    cpuInfo: () => ({ compiled: ["baseline", "avx2"], supported: ["baseline", "avx2"], selected: "avx2", logicalCores: 2 }),
+    cudaInfo: () => options.cuda ?? { available: false, reason: "built without CUDA" },
+    Engine: FakeEngine,
+    calls,
+    flags,
+  };
+}
+
+type Answer = <T>(verb: string, args: unknown, flag: AbortFlag, value: () => T) => Promise<T>;
+
+function fakeModel(answer: Answer, calls: Calls, options: FakeOptions): NativeModel {
+  const scores = (length: number) => new Float32Array(length).fill(-0.5);
+  return {
+    info: () => ({
+      modelType: "qwen2_5_vl",
+      parameters: 10,
+      trainableParameters: 10,
+      vocabSize: 320,
+      imageTokenId: 314,
+      videoTokenId: 315,
+      patchSize: 14,
+      temporalPatchSize: 2,
+      mergeSize: 2,
+      maxPositionEmbeddings: 512,
+    }),
+    generate: (args, onProgress, flag) =>
+      answer("generate", args, flag, () => {
+        onProgress?.({ tokens: 1, finished: 0, total: args.n } satisfies GenerateProgress);
+        if (flag[0] !== 0) throw aborted();
+        return args.prompts.map(() => completions(args, options));
+      }),
+    logProbs: (args, flag) =>
+      answer("logProbs", args, flag, () =>
+        args.groups.map(({ completions: all }) =>
+          all.map(({ length }) => ({ logProbs: scores(length), entropy: scores(length) })),
+        ),
+      ),
+    accumulate: (args, flag) =>
+      answer("accumulate", args, flag, () => ({
+        loss: 1,
+        tokens: 1,
+        entropySum: 0,
+        klSum: 0,
+        clipLowSum: 0,
+        clipHighSum: 0,
+        logProbs: args.groups.map(({ completions: all }) => all.map(({ length }) => scores(length))),
+      })),
+    zeroGradients: (flag) => answer("zeroGradients", undefined, flag, () => undefined),
+    step: (args, flag) => answer("step", args, flag, () => ({ gradNorm: 1, skipped: false, nonFinite: [] })),
+    save: (args, flag) => answer("save", args, flag, () => undefined),
+    loadState: (args, flag) => answer("loadState", args, flag, () => undefined),
+    dispose: () => {
+      calls.push({ verb: "model.dispose", args: undefined });
+    },
+  };
+}
+
+function completions({ n }: GenerateArgs, { tokens = [1, 2], finishReason = "stop" }: FakeOptions) {
+  const logProbs = Float32Array.from(tokens, () => -0.25);
+  return Array.from({ length: n }, () => ({
+    tokens: Int32Array.from(tokens),
+    logProbs,
+    samplingLogProbs: logProbs,
+    finishReason,
+  }));
+}
+
+function blankImage(args: ProcessImageArgs): NativeImage {
+  const grid: [number, number, number] = [1, args.resizedHeight / args.patchSize, args.resizedWidth / args.patchSize];
+  const patch = 3 * args.temporalPatchSize * args.patchSize ** 2;
+  return { pixelValues: new Float32Array(grid[1] * grid[2] * patch), grid };
+}
+
+async function untilRaised(flag: AbortFlag): Promise<never> {
+  while (Atomics.load(flag, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  throw aborted();
+}
+
+function aborted(): Error {
+  return Object.assign(new Error("aborted"), { code: "ERR_ABORTED" });
+}
