@@ -1,0 +1,54 @@
+#include "autograd/graph.h"
+
+namespace vlmr1 {
+
+Variable Variable::reshaped(Shape shape) const { return Variable(value_.reshaped(shape), slot_); }
+
+Variable Graph::result(Tensor value, std::initializer_list<const Variable*> inputs) const {
+  bool needs = false;
+  for (const Variable* input : inputs) needs = needs || (input != nullptr && input->needs_grad());
+  return Variable(std::move(value), recording_ && needs ? std::make_shared<GradSlot>() : nullptr);
+}
+
+void Graph::record(const Variable& out, std::function<void(const Tensor&)> backward) {
+  if (out.needs_grad()) tape_.push_back({out.slot(), std::move(backward)});
+}
+
+void Graph::accumulate(const std::shared_ptr<GradSlot>& slot, Tensor grad) {
+  if (!slot) return;
+  if (!slot->grad) slot->grad = std::move(grad);
+  else backend_.add(slot->grad, grad, slot->grad);
+}
+
+void Graph::backward(const Variable& root, Tensor seed) {
+  check(root.needs_grad(), ErrorCode::kState, "backward: nothing that leads to this value has a gradient");
+  accumulate(root.slot(), std::move(seed));
+  while (!tape_.empty()) {
+    Step step = std::move(tape_.back());
+    tape_.pop_back();
+    // No gradient arrived: what follows the op was not used.
+    if (!step.out->grad) continue;
+    const Tensor dout = std::move(step.out->grad);
+    step.out->grad = Tensor();
+    step.backward(dout);
+  }
+}
+
+Variable recompute(Graph& graph, const Variable& input, const std::function<Variable(Graph&, const Variable&)>& block) {
+  if (!graph.recording()) return block(graph, input);
+  Graph silent(graph.backend(), false);
+  const Variable value = block(silent, Variable(input.value()));
+  // Parameters inside the block may need gradients even where the input does not.
+  const Variable out(value.value(), std::make_shared<GradSlot>());
+  graph.record(out, [&graph, input, block](const Tensor& dout) {
+    Graph again(graph.backend(), true);
+    const Variable leaf(input.value(), input.needs_grad() ? std::make_shared<GradSlot>() : nullptr);
+    const Variable result = block(again, leaf);
+    if (!result.needs_grad()) return;
+    again.backward(result, dout);
+    if (input.needs_grad() && leaf.slot()->grad) graph.accumulate(input.slot(), leaf.slot()->grad);
+  });
+  return out;
+}
+
+}  // namespace vlmr1

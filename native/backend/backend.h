@@ -1,0 +1,178 @@
+// The one contract that a device fulfils.
+//
+// Every kernel states shapes and whether it writes `=` or `+=`. Tensors are contiguous. Shape letters: T packed tokens,
+// S segments, H query heads, K key/value heads, D head size, E in-features, F out-features, V vocabulary, N rows.
+// All kernels are deterministic: the order of summation does not depend on threads, tiles or what else is in the batch.
+// Linear layers and attention give every output row the same bits whether it is computed alone (decoding) or with
+// others (training): that is what makes rollout and training agree exactly.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/segments.h"
+#include "core/stop.h"
+#include "core/tensor.h"
+
+namespace vlmr1 {
+
+enum class Write { kSet, kAdd };  // = or +=
+
+// Keys and values of one attention layer in the back end's own layout, grown token by token.
+class KvStore {
+ public:
+  virtual ~KvStore() = default;
+};
+
+struct AttentionShape {
+  int64_t query_heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_size = 0;
+  float scale = 1.0f;
+};
+
+// One query run against a KvStore: `count` new tokens of `segment`, whose keys were appended before.
+struct QueryRun {
+  int32_t segment = 0;
+  int32_t first = 0;  // index of the first query token inside the segment
+  int32_t count = 0;
+};
+
+struct SampleOptions {
+  float temperature = 1.0f;  // 0: greedy
+  int32_t top_k = 0;
+  float top_p = 1.0f;
+  float min_p = 0.0f;
+  float repetition_penalty = 1.0f;
+  std::vector<int32_t> banned;  // never chosen
+};
+
+struct SampleRow {
+  double uniform = 0.0;           // in [0, 1)
+  const int32_t* seen = nullptr;  // prompt and completion so far, for the repetition penalty
+  int64_t seen_count = 0;
+};
+
+struct Sampled {
+  int32_t token = 0;
+  float logp = 0.0f;  // of the distribution that was sampled from
+};
+
+struct AdamWStep {
+  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float bias_correction1, bias_correction2;  // 1 − βᵗ
+  float grad_scale;                          // from clipping
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  // Kernels end early with ERR_ABORTED when the flag is set. Only one caller at a time uses a back end.
+  virtual void set_stop(const StopFlag& stop) = 0;
+
+  // -- Memory. `empty` is uninitialised; freed blocks are kept for reuse until `trim`.
+  virtual Tensor empty(const Shape& shape, DType dtype = DType::kF32) = 0;
+  virtual Tensor zeros(const Shape& shape, DType dtype = DType::kF32) = 0;
+  virtual void upload(Tensor& to, const void* host) = 0;          // to = host
+  virtual void download(const Tensor& from, void* host) = 0;      // host = from
+  virtual void copy(const Tensor& from, Tensor& to) = 0;          // to = from
+  virtual void fill(Tensor& x, float value) = 0;                  // x = value
+  virtual size_t memory_used() const = 0;
+  virtual size_t memory_peak() const = 0;
+  virtual void trim() = 0;
+
+  // -- Linear. x [T, E], w [F, E], y [T, F], bias [F].
+  virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) = 0;  // y = x·wᵀ + bias + residual
+  virtual void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) = 0;  // dx (=, +=) dy·w
+  virtual void linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& dw) = 0;              // dw += dyᵀ·x
+  virtual void linear_grad_bias(const Tensor& dy, Tensor& db) = 0;                                 // db += Σ_T dy
+
+  // -- Norms. x, y [T, E], weight [E], inv_rms [T]. y = x · inv_rms · weight.
+  virtual void rms_norm(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& inv_rms) = 0;
+  // dx =; dweight += (null when frozen).
+  virtual void rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inv_rms, Tensor& dx,
+                             Tensor* dweight) = 0;
+
+  // -- Rotary embedding. x [T, heads·D], cos and sin [T, D/2]; pairs (i, i + D/2). y = rotation of x; `inverse` turns back.
+  virtual void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse, Tensor& y) = 0;
+
+  // -- Activations, elementwise.
+  virtual void swiglu(const Tensor& gate, const Tensor& up, Tensor& y) = 0;  // y = silu(gate) · up
+  virtual void swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) = 0;
+  virtual void gelu(const Tensor& x, Tensor& y) = 0;  // exact (erf)
+  virtual void gelu_grad(const Tensor& dy, const Tensor& x, Tensor& dx) = 0;
+  virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y = a + b; y may be a
+
+  // -- Rows. index [N] i32.
+  virtual void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;       // y[n] = x[index[n]]; also the embedding
+  virtual void scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor& dx) = 0;  // dx[index[n]] += dy[n], n ascending
+  virtual void scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;      // y[index[n]] = x[n]; indices differ
+  virtual void zero_rows(const Tensor& index, Tensor& x) = 0;                          // x[index[n]] = 0
+
+  // -- Attention over a segment tree. q [T, H·D], k and v [T, K·D], out [T, H·D], lse [T, H].
+  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const SegmentTree& tree,
+                         const AttentionShape& shape, Tensor& out, Tensor* lse) = 0;
+  virtual void attention_grad(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+                              const Tensor& lse, const SegmentTree& tree, const AttentionShape& shape, Tensor& dq,
+                              Tensor& dk, Tensor& dv) = 0;
+  // The same attention with the tree kept between calls. Segment lengths in `tree` are those after `append`.
+  virtual std::unique_ptr<KvStore> kv_create(const AttentionShape& shape) = 0;
+  // k, v [N, K·D]: the tokens of `runs`, one run after the other.
+  virtual void kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) = 0;
+  virtual void kv_release(KvStore& store, int32_t segment) = 0;
+  virtual void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
+                            const AttentionShape& shape, Tensor& out) = 0;
+
+  // -- Token log-probability. logits [N, V], target [N] i32; of softmax(logits / temperature): lse, logp, entropy [N].
+  virtual void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
+                          Tensor* entropy) = 0;
+  // logits = d/dlogits of Σ dlogp·logp, in place.
+  virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
+                               Tensor& logits) = 0;
+
+  // One token per row of logits [N, V], by inversion of the cumulative distribution. Order of the filters as in
+  // transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.
+  virtual void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
+                      std::vector<Sampled>& out) = 0;
+
+  // -- Optimizer, over flat arrays.
+  // Σ x² in double, by fixed blocks; NaN or infinity come through.
+  virtual double sum_squares(const Tensor& x) = 0;
+  virtual void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) = 0;
+};
+
+// While it lives, kernels of the model's back end end early when the flag is set.
+class StopScope {
+ public:
+  StopScope(Backend& backend, const StopFlag& stop) : backend_(backend) { backend_.set_stop(stop); }
+  ~StopScope() { backend_.set_stop(StopFlag()); }
+  StopScope(const StopScope&) = delete;
+  StopScope& operator=(const StopScope&) = delete;
+
+ private:
+  Backend& backend_;
+};
+
+struct CpuOptions {
+  int threads = 0;  // 0: one per core
+  std::string isa;  // empty: the best this CPU runs
+};
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
+
+struct CudaStatus {
+  bool available = false;
+  std::string reason;
+};
+CudaStatus cuda_status();
+std::unique_ptr<Backend> make_cuda_backend();  // throws ERR_DEVICE with the reason
+
+struct CpuIsaInfo {
+  std::vector<std::string> compiled, supported;
+  std::string selected;
+  int logical_cores = 0;
+};
+CpuIsaInfo cpu_isa_info();
+
+}  // namespace vlmr1

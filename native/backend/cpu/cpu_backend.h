@@ -1,0 +1,128 @@
+// The CPU back end: cuts work into tasks for the pool, calls the kernels of the chosen instruction set. One file per
+// family implements it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "core/memory_pool.h"
+#include "core/thread_pool.h"
+
+namespace vlmr1::cpu {
+
+// C [m, n] (=, +=) A · B + bias + residual, with A as it lies in memory.
+struct Product {
+  int64_t m = 0, n = 0, k = 0;
+  const float* a = nullptr;
+  int64_t a_stride = 0;
+  bool a_transposed = false;             // A(m, k) = a[k · a_stride + m]
+  const float* b = nullptr;              // rows [K, N] with stride b_stride, or null:
+  int64_t b_stride = 0;
+  const float* packed = nullptr;         // panels [⌈N / width⌉][K][width]
+  float* c = nullptr;
+  bool accumulate = false;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+};
+
+// Panels of a parameter in the order in which the matrix kernel reads them, kept until the parameter changes.
+class PackCache {
+ public:
+  struct Entry {
+    std::weak_ptr<Storage> owner;
+    uint64_t version = 0;
+    Shape shape;
+    std::shared_ptr<Storage> panels;
+  };
+  Entry& entry(const Tensor& w);
+
+ private:
+  std::map<const void*, Entry> entries_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const CpuOptions& options);
+
+  std::string name() const override;
+  void set_stop(const StopFlag& stop) override { pool_.set_stop(stop); }
+
+  Tensor empty(const Shape& shape, DType dtype) override;
+  Tensor zeros(const Shape& shape, DType dtype) override;
+  void upload(Tensor& to, const void* host) override;
+  void download(const Tensor& from, void* host) override;
+  void copy(const Tensor& from, Tensor& to) override;
+  void fill(Tensor& x, float value) override;
+  size_t memory_used() const override { return memory_->used(); }
+  size_t memory_peak() const override { return memory_->peak(); }
+  void trim() override { memory_->trim(); }
+
+  void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override;
+  void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override;
+  void linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& dw) override;
+  void linear_grad_bias(const Tensor& dy, Tensor& db) override;
+
+  void rms_norm(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& inv_rms) override;
+  void rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inv_rms, Tensor& dx,
+                     Tensor* dweight) override;
+  void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse, Tensor& y) override;
+
+  void swiglu(const Tensor& gate, const Tensor& up, Tensor& y) override;
+  void swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) override;
+  void gelu(const Tensor& x, Tensor& y) override;
+  void gelu_grad(const Tensor& dy, const Tensor& x, Tensor& dx) override;
+  void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+
+  void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
+  void scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor& dx) override;
+  void scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
+  void zero_rows(const Tensor& index, Tensor& x) override;
+
+  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const SegmentTree& tree,
+                 const AttentionShape& shape, Tensor& out, Tensor* lse) override;
+  void attention_grad(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+                      const Tensor& lse, const SegmentTree& tree, const AttentionShape& shape, Tensor& dq, Tensor& dk,
+                      Tensor& dv) override;
+  std::unique_ptr<KvStore> kv_create(const AttentionShape& shape) override;
+  void kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) override;
+  void kv_release(KvStore& store, int32_t segment) override;
+  void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
+                    const AttentionShape& shape, Tensor& out) override;
+
+  void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
+                  Tensor* entropy) override;
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
+                       Tensor& logits) override;
+  void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
+              std::vector<Sampled>& out) override;
+
+  double sum_squares(const Tensor& x) override;
+  void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) override;
+
+ private:
+  void product(const Product& p);
+  const float* packed_weight(const Tensor& w, std::shared_ptr<Storage>& hold);
+  void pack_left(const Product& p, float* out);
+  void kv_attend(const Tensor& q, const KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
+                 const AttentionShape& shape, Tensor& out, Tensor* lse);
+
+  // fn(begin, end) over ranges of n; the cut does not depend on the number of threads.
+  template <typename Fn>
+  void ranges(int64_t n, int64_t grain, const Fn& fn) {
+    pool_.run((n + grain - 1) / grain, [&](int64_t task, int) {
+      const int64_t begin = task * grain;
+      fn(begin, begin + grain < n ? begin + grain : n);
+    });
+  }
+
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  std::shared_ptr<MemoryPool> memory_;
+  PackCache packs_;
+};
+
+}  // namespace vlmr1::cpu

@@ -1,0 +1,110 @@
+// Single-threaded kernels, compiled once per instruction set. The files beside this one hold no std templates: a copy
+// instantiated with wide instructions could become the one that the whole program links.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vlmr1::cpu {
+
+// Keys per attention block: a fixed size, cut only at segment borders, so that decoding and training sum alike.
+constexpr int kKeyBlock = 64;
+// Row stride of the query-side scratch (head size up to 256, and 16 to spread cache sets).
+constexpr int kHeadStride = 272;
+constexpr int kMaxHeadSize = 256;
+// Rows (query token × head) of one attention tile.
+constexpr int kQueryRows = 56;
+
+// Where a matrix kernel finds its left operand: element (m, k).
+enum class LeftLayout {
+  kPacked,      // [K][tile_rows]: m fastest
+  kHead,        // [m][kHeadStride]
+  kScores,      // [m][kKeyBlock]
+  kScoresT,     // [k][kKeyBlock]: the transpose of kScores
+};
+
+// C [m, n] (=, +=) A [m, k] · B [k, n], then + bias + residual. n ≤ panel width. K ascends with fused multiply-add.
+struct MatrixTile {
+  int64_t m, n, k;
+  const float* a;
+  LeftLayout layout;
+  const float* b;  // rows of at least the panel width (rounded up to a vector) can be read
+  int64_t ldb;
+  float* c;
+  int64_t ldc;
+  bool accumulate;        // start from C instead of 0
+  const float* bias;      // [n] or null
+  const float* residual;  // [m, ldr] or null
+  int64_t ldr;
+};
+
+// One block of keys for a tile of query rows: online softmax.
+struct AttentionBlock {
+  int rows;
+  int keys;            // valid keys of the block
+  const int* visible;  // [rows] keys that a row sees (0 … keys)
+  int64_t head_size;
+  const float* q;   // [rows][kHeadStride], scaled
+  const float* kt;  // [D][kKeyBlock]
+  const float* v;   // [kKeyBlock][D]
+  float* scores;    // [rows][kKeyBlock] scratch
+  float* out;       // [rows][kHeadStride] running output
+  float* max;       // [rows] running maximum
+  float* sum;       // [rows] running sum
+};
+
+// Probabilities and their gradient for a tile: p = exp(q·kᵀ − lse), ds = p · (dout·vᵀ − delta).
+struct AttentionGradBlock {
+  int rows;
+  int keys;
+  const int* visible;
+  int64_t head_size;
+  const float* q;      // [rows][kHeadStride], scaled
+  const float* dout;   // [rows][kHeadStride]
+  const float* kt;     // [D][kKeyBlock]
+  const float* vt;     // [D][kKeyBlock]
+  const float* lse;    // [rows]
+  const float* delta;  // [rows] Σ dout · out
+  float* p;            // [rows][kKeyBlock]
+  float* ds;           // [rows][kKeyBlock]
+};
+
+struct AdamWArgs {
+  float learning_rate, beta1, beta2, epsilon, weight_decay, bias_correction1, bias_correction2, grad_scale;
+};
+
+struct KernelTable {
+  const char* name;
+  int vector_width;
+  int tile_rows;    // M of a full matrix tile
+  int panel_width;  // N of a packed panel
+
+  void (*matrix_tile)(const MatrixTile&);
+  void (*attention_block)(const AttentionBlock&);
+  void (*attention_grad_block)(const AttentionGradBlock&);
+
+  // y [rows, e] = x · inv_rms · weight
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e);
+  void (*rms_norm_grad)(const float* dy, const float* x, const float* weight, const float* inv_rms, float* dx,
+                        int64_t rows, int64_t e);
+  // dweight[begin, end) += Σ_rows dy · x · inv_rms, rows ascending
+  void (*rms_norm_grad_weight)(const float* dy, const float* x, const float* inv_rms, float* dweight, int64_t rows,
+                               int64_t e, int64_t begin, int64_t end);
+  // sum[begin, end) += Σ_rows x, rows ascending
+  void (*column_sum)(const float* x, float* sum, int64_t rows, int64_t cols, int64_t begin, int64_t end);
+  void (*rope)(const float* x, const float* cos, const float* sin, float* y, int64_t rows, int64_t heads,
+               int64_t head_size, bool inverse);
+  void (*swiglu)(const float* gate, const float* up, float* y, int64_t n);
+  void (*swiglu_grad)(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
+  void (*gelu)(const float* x, float* y, int64_t n);
+  void (*gelu_grad)(const float* dy, const float* x, float* dx, int64_t n);
+  void (*add)(const float* a, const float* b, float* y, int64_t n);
+  // log-sum-exp, log-probability of the target and entropy of softmax(row · inv_temperature)
+  void (*token_logp)(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
+                     float* entropy);
+  void (*token_logp_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+  double (*sum_squares)(const float* x, int64_t n);
+  void (*adamw)(const AdamWArgs&, const float* grad, float* value, float* m, float* v, int64_t n);
+};
+
+}  // namespace vlmr1::cpu

@@ -1,0 +1,63 @@
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/variants.h"
+
+namespace vlmr1::cpu::VLMR1_ISA {
+
+void rms_norm(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e) {
+  for (int64_t t = 0; t < rows; ++t, x += e, y += e) {
+    F squares = zero();
+    for_lanes(e, [&](int64_t i, int n) {
+      const F v = load_lanes(x + i, n);
+      squares = fma(v, v, squares);
+    });
+    const float inv = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(e) + eps);
+    inv_rms[t] = inv;
+    for_lanes(e, [&](int64_t i, int n) {
+      store_lanes(y + i, mul(load_lanes(weight + i, n), mul(load_lanes(x + i, n), set1(inv))), n);
+    });
+  }
+}
+
+// With x̂ = x · inv and g = dy · weight: dx = inv · (g − x̂ · mean(g · x̂)).
+void rms_norm_grad(const float* dy, const float* x, const float* weight, const float* inv_rms, float* dx, int64_t rows,
+                   int64_t e) {
+  for (int64_t t = 0; t < rows; ++t, x += e, dy += e, dx += e) {
+    const F inv = set1(inv_rms[t]);
+    F dot = zero();
+    for_lanes(e, [&](int64_t i, int n) {
+      const F g = mul(load_lanes(dy + i, n), load_lanes(weight + i, n));
+      dot = fma(g, mul(load_lanes(x + i, n), inv), dot);
+    });
+    const F mean = set1(sum(dot) / static_cast<float>(e));
+    for_lanes(e, [&](int64_t i, int n) {
+      const F g = mul(load_lanes(dy + i, n), load_lanes(weight + i, n));
+      const F hat = mul(load_lanes(x + i, n), inv);
+      store_lanes(dx + i, mul(inv, sub(g, mul(hat, mean))), n);
+    });
+  }
+}
+
+void rms_norm_grad_weight(const float* dy, const float* x, const float* inv_rms, float* dweight, int64_t rows,
+                          int64_t e, int64_t begin, int64_t end) {
+  for_lanes(end - begin, [&](int64_t i, int n) {
+    const int64_t c = begin + i;
+    F acc = load_lanes(dweight + c, n);
+    for (int64_t t = 0; t < rows; ++t) {
+      const F hat = mul(load_lanes(x + t * e + c, n), set1(inv_rms[t]));
+      acc = fma(load_lanes(dy + t * e + c, n), hat, acc);
+    }
+    store_lanes(dweight + c, acc, n);
+  });
+}
+
+void column_sum(const float* x, float* total, int64_t rows, int64_t cols, int64_t begin, int64_t end) {
+  for_lanes(end - begin, [&](int64_t i, int n) {
+    const int64_t c = begin + i;
+    F acc = load_lanes(total + c, n);
+    for (int64_t t = 0; t < rows; ++t) acc = add(acc, load_lanes(x + t * cols + c, n));
+    store_lanes(total + c, acc, n);
+  });
+}
+
+}  // namespace vlmr1::cpu::VLMR1_ISA

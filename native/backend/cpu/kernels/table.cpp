@@ -1,0 +1,26 @@
+#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/variants.h"
+
+namespace vlmr1::cpu::VLMR1_ISA {
+
+#define VLMR1_TEXT2(x) #x
+#define VLMR1_TEXT(x) VLMR1_TEXT2(x)
+
+const KernelTable& table() {
+  static constexpr KernelTable kTable = {
+      VLMR1_TEXT(VLMR1_ISA), W,
+      kTileRows,             kPanelWidth,
+      matrix_tile,           attention_block,
+      attention_grad_block,  rms_norm,
+      rms_norm_grad,         rms_norm_grad_weight,
+      column_sum,            rope,
+      swiglu,                swiglu_grad,
+      gelu,                  gelu_grad,
+      add_arrays,            token_logp,
+      token_logp_grad,       sum_squares,
+      adamw,
+  };
+  return kTable;
+}
+
+}  // namespace vlmr1::cpu::VLMR1_ISA

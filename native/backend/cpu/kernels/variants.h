@@ -1,0 +1,32 @@
+// What the files of one instruction set share.
+#pragma once
+
+#include "backend/cpu/kernels/kernels.h"
+
+namespace vlmr1::cpu::VLMR1_ISA {
+
+void matrix_tile(const MatrixTile& t);
+void attention_block(const AttentionBlock& b);
+void attention_grad_block(const AttentionGradBlock& b);
+void rms_norm(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e);
+void rms_norm_grad(const float* dy, const float* x, const float* weight, const float* inv_rms, float* dx, int64_t rows,
+                   int64_t e);
+void rms_norm_grad_weight(const float* dy, const float* x, const float* inv_rms, float* dweight, int64_t rows,
+                          int64_t e, int64_t begin, int64_t end);
+void column_sum(const float* x, float* sum, int64_t rows, int64_t cols, int64_t begin, int64_t end);
+void rope(const float* x, const float* cos, const float* sin, float* y, int64_t rows, int64_t heads, int64_t head_size,
+          bool inverse);
+void swiglu(const float* gate, const float* up, float* y, int64_t n);
+void swiglu_grad(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
+void gelu(const float* x, float* y, int64_t n);
+void gelu_grad(const float* dy, const float* x, float* dx, int64_t n);
+void add_arrays(const float* a, const float* b, float* y, int64_t n);
+void token_logp(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
+                float* entropy);
+void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+double sum_squares(const float* x, int64_t n);
+void adamw(const AdamWArgs& args, const float* grad, float* value, float* m, float* v, int64_t n);
+
+const KernelTable& table();
+
+}  // namespace vlmr1::cpu::VLMR1_ISA

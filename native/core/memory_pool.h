@@ -1,0 +1,36 @@
+// Host memory that is kept for reuse: nothing goes back to the operating system within a step, where faulting pages in
+// again would cost more than the kernels between the matrix products.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace vlmr1 {
+
+class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
+ public:
+  ~MemoryPool();
+  // 64-byte aligned, uninitialised. Throws ERR_OUT_OF_MEMORY. Storage gives its block back to the pool.
+  std::shared_ptr<Storage> allocate(size_t bytes);
+  // Returns unused blocks to the operating system.
+  void trim();
+  size_t used() const { return used_; }
+  size_t peak() const { return peak_; }
+  size_t held() const { return held_; }
+
+ private:
+  void give_back(void* data, size_t bytes);
+
+  std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;  // by block size
+  size_t used_ = 0;
+  size_t peak_ = 0;
+  size_t held_ = 0;
+};
+
+}  // namespace vlmr1

@@ -1,0 +1,51 @@
+// An own pool of threads. Work is cut by the caller into tasks whose results do not depend on who runs them.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/stop.h"
+
+namespace vlmr1 {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  void set_stop(const StopFlag& stop) { stop_ = stop; }
+
+  // Runs fn(task, thread) for task in [0, tasks); the caller takes part. Throws ERR_ABORTED when the stop flag is set,
+  // after the tasks under way have ended. fn must not throw.
+  template <typename Fn>
+  void run(int64_t tasks, const Fn& fn) {
+    run_erased(tasks, [](const void* f, int64_t task, int thread) { (*static_cast<const Fn*>(f))(task, thread); }, &fn);
+  }
+
+ private:
+  using Call = void (*)(const void* fn, int64_t task, int thread);
+  void run_erased(int64_t tasks, Call call, const void* fn);
+  void work(int thread);
+  void drain(int thread);
+
+  std::vector<std::thread> workers_;
+  StopFlag stop_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<int64_t> next_{0};
+  std::atomic<bool> quit_{false};
+  int64_t tasks_ = 0;
+  Call call_ = nullptr;
+  const void* fn_ = nullptr;
+};
+
+}  // namespace vlmr1

@@ -1,0 +1,82 @@
+#include "models/qwen2_5_vl/model.h"
+
+#include "ops/rows.h"
+
+namespace vlmr1::qwen2_5_vl {
+
+Qwen25VlModel::Qwen25VlModel(Backend& backend, const Config& config, const LoadOptions& options)
+    : backend_(backend),
+      config_(config),
+      options_(options),
+      parameters_(backend, parameter_specs(config, options.train, options.freeze_vision)) {
+  vision_ = std::make_unique<VisionTower>(config_.vision, parameters_, options.gradient_checkpointing);
+  decoder_ = std::make_unique<Decoder>(config_.text, parameters_, options.gradient_checkpointing);
+  info_.model_type = config.model_type;
+  info_.parameters = parameters_.numel();
+  for (const Parameter& p : parameters_.all())
+    if (p.trainable) info_.trainable_parameters += p.value.numel();
+  info_.vocab_size = config.text.vocab_size;
+  info_.hidden_size = config.text.hidden_size;
+  info_.image_token_id = config.image_token_id;
+  info_.video_token_id = config.video_token_id;
+  info_.patch_size = static_cast<int32_t>(config.vision.patch_size);
+  info_.temporal_patch_size = static_cast<int32_t>(config.vision.temporal_patch_size);
+  info_.merge_size = static_cast<int32_t>(config.vision.merge_size);
+  info_.max_position_embeddings = config.text.max_positions;
+  info_.banned_tokens = {config.image_token_id, config.video_token_id};
+}
+
+int64_t Qwen25VlModel::picture_tokens(const Picture& picture) const {
+  return picture.patches() / (config_.vision.merge_size * config_.vision.merge_size);
+}
+
+void Qwen25VlModel::check_prompt(const Prompt& prompt, const std::string& where) const {
+  check(!prompt.tokens.empty(), ErrorCode::kTokens, where, ": expected a prompt of at least one token");
+  const int64_t merge = config_.vision.merge_size;
+  size_t picture = 0;
+  for (size_t i = 0; i < prompt.tokens.size();) {
+    const int32_t token = prompt.tokens[i];
+    check(token >= 0 && token < info_.vocab_size, ErrorCode::kTokens, where, ": expected token ids in [0, ",
+          info_.vocab_size, "), got ", token);
+    if (token != info_.image_token_id) {
+      ++i;
+      continue;
+    }
+    check(picture < prompt.pictures.size(), ErrorCode::kTokens, where, ": more picture tokens than the ",
+          prompt.pictures.size(), " pictures need");
+    const Picture& p = *prompt.pictures[picture++];
+    check(p.grid[0] > 0 && p.grid[1] > 0 && p.grid[2] > 0 && p.grid[1] % merge == 0 && p.grid[2] % merge == 0,
+          ErrorCode::kTokens, where, ", picture ", picture - 1, ": expected a grid of multiples of ", merge, ", got ",
+          p.grid[0], "×", p.grid[1], "×", p.grid[2]);
+    check(static_cast<int64_t>(p.pixel_values.size()) == p.patches() * config_.vision.patch_elements(),
+          ErrorCode::kShape, where, ", picture ", picture - 1, ": expected ", p.patches() * config_.vision.patch_elements(),
+          " pixel values, got ", p.pixel_values.size());
+    const size_t end = i + static_cast<size_t>(picture_tokens(p));
+    for (; i < end; ++i)
+      check(i < prompt.tokens.size() && prompt.tokens[i] == info_.image_token_id, ErrorCode::kTokens, where,
+            ", picture ", picture - 1, ": expected ", picture_tokens(p), " picture tokens in a row");
+  }
+  check(picture == prompt.pictures.size(), ErrorCode::kTokens, where, ": ", prompt.pictures.size(),
+        " pictures, but picture tokens for ", picture);
+}
+
+PromptPositions Qwen25VlModel::prompt_positions(const Prompt& prompt) const {
+  return qwen2_5_vl::prompt_positions(config_, prompt);
+}
+
+Variable Qwen25VlModel::picture_features(Graph& graph, const std::vector<std::shared_ptr<const Picture>>& pictures) {
+  if (!options_.freeze_vision) return (*vision_)(graph, pictures);
+  Graph silent(backend_, false);  // a frozen tower keeps nothing for a backward pass that it does not have
+  return (*vision_)(silent, pictures);
+}
+
+Variable Qwen25VlModel::hidden(Graph& graph, const PackedBatch& batch, AttentionContext& attention) {
+  Variable x = decoder_->embed(graph, batch.tokens);
+  if (!batch.pictures.empty()) {
+    const Variable features = picture_features(graph, batch.pictures);
+    x = ops::replace_rows(graph, x, ops::gather_rows(graph, features, batch.picture_sources), batch.picture_rows);
+  }
+  return decoder_->layers(graph, x, text_rope(backend_, config_.text, batch.positions), attention);
+}
+
+}  // namespace vlmr1::qwen2_5_vl

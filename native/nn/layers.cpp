@@ -1,0 +1,44 @@
+#include "nn/layers.h"
+
+#include "ops/activation.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+
+namespace vlmr1::nn {
+
+namespace {
+std::shared_ptr<GradSlot> slot_of(const Parameter& p, Tensor grad) {
+  return p.trainable ? std::make_shared<GradSlot>(GradSlot{std::move(grad)}) : nullptr;
+}
+}  // namespace
+
+Variable leaf(const Parameter& p) { return Variable(p.value, slot_of(p, p.grad)); }
+
+Variable leaf_rows(const Parameter& p, int64_t begin, int64_t end) {
+  return Variable(p.value.rows(begin, end), slot_of(p, p.trainable ? p.grad.rows(begin, end) : Tensor()));
+}
+
+Variable Linear::operator()(Graph& graph, const Variable& x, const Variable* residual) const {
+  Variable w = leaf(*weight);
+  // A convolution whose stride is its kernel size is a linear layer over its patches.
+  if (w.shape().rank() > 2) w = w.reshaped({w.shape()[0], w.value().numel() / w.shape()[0]});
+  if (w.slot() && w.slot()->grad.shape() != w.shape()) w.slot()->grad = w.slot()->grad.reshaped(w.shape());
+  const Variable b = bias ? leaf(*bias) : Variable();
+  return ops::linear(graph, x, w, bias ? &b : nullptr, residual);
+}
+
+Variable Linear::part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const {
+  const Variable w = leaf_rows(*weight, begin, end);
+  const Variable b = bias ? leaf_rows(*bias, begin, end) : Variable();
+  return ops::linear(graph, x, w, bias ? &b : nullptr, nullptr);
+}
+
+Variable RmsNorm::operator()(Graph& graph, const Variable& x) const {
+  return ops::rms_norm(graph, x, leaf(*weight), eps);
+}
+
+Variable SwigluMlp::operator()(Graph& graph, const Variable& x, const Variable& residual) const {
+  return down(graph, ops::swiglu(graph, gate(graph, x), up(graph, x)), &residual);
+}
+
+}  // namespace vlmr1::nn

@@ -1,0 +1,34 @@
+// Layers bind parameters to ops.
+#pragma once
+
+#include "autograd/graph.h"
+#include "nn/parameters.h"
+
+namespace vlmr1::nn {
+
+// A parameter, or rows [begin, end) of its first axis, as a variable whose gradient is added to in place.
+Variable leaf(const Parameter& p);
+Variable leaf_rows(const Parameter& p, int64_t begin, int64_t end);
+
+struct Linear {
+  const Parameter* weight = nullptr;  // [F, E]
+  const Parameter* bias = nullptr;    // [F] or null
+  // x [T, E] → [T, F] (+ residual)
+  Variable operator()(Graph& graph, const Variable& x, const Variable* residual = nullptr) const;
+  // Only the outputs [begin, end): one of several projections that a checkpoint keeps in one tensor.
+  Variable part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const;
+};
+
+struct RmsNorm {
+  const Parameter* weight = nullptr;
+  float eps = 1e-6f;
+  Variable operator()(Graph& graph, const Variable& x) const;
+};
+
+// down(silu(gate(x)) · up(x)) + residual
+struct SwigluMlp {
+  Linear gate, up, down;
+  Variable operator()(Graph& graph, const Variable& x, const Variable& residual) const;
+};
+
+}  // namespace vlmr1::nn

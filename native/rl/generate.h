@@ -1,0 +1,43 @@
+// Rollout: each prompt is encoded once, its n completions grow as children of it.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/stop.h"
+#include "models/model.h"
+
+namespace vlmr1 {
+
+struct SamplingOptions {
+  float temperature = 1.0f;         // 0: greedy
+  int32_t top_k = 0;                // 0: off
+  float top_p = 1.0f;               // 1: off
+  float min_p = 0.0f;               // 0: off
+  float repetition_penalty = 1.0f;  // 1: off
+  int32_t max_new_tokens = 256;
+  std::vector<int32_t> stop_tokens;
+  // Throws ERR_ARGUMENT with the field's name.
+  void validate(int64_t vocab_size) const;
+};
+
+struct Completion {
+  std::vector<int32_t> tokens;
+  std::vector<float> log_probs;           // plain policy at the temperature (1 when greedy)
+  std::vector<float> sampling_log_probs;  // distribution that was sampled from
+  bool stopped = false;                   // false: reached max_new_tokens
+};
+
+struct GenerateProgress {
+  int64_t tokens = 0;
+  int64_t finished = 0;
+  int64_t total = 0;
+};
+
+// Result [prompt][n]. Random numbers are a function of (seed, first_row + prompt, completion, position) alone.
+std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts, int32_t n,
+                                              const SamplingOptions& sampling, uint64_t seed, uint64_t first_row,
+                                              const StopFlag& stop,
+                                              const std::function<void(const GenerateProgress&)>& progress);
+
+}  // namespace vlmr1
