@@ -15,7 +15,7 @@ const TokenizerConfig = z.looseObject({
   bos_token: TokenField,
   pad_token: TokenField,
   unk_token: TokenField,
-  chat_template: z.unknown(),
+  chat_template: z.unknown().optional(),
 });
 
 const TokenizerFile = z.looseObject({
