@@ -14,12 +14,15 @@ const dataFields = {
       description: "conversations JSON or JSONL; several as a.json:b.jsonl",
       aliases: ["data", "dataFilePaths"],
     }),
-  imageFolders: z.string().optional().describe("folder of the pictures, one per data file (default: the file's own)"),
+  imageFolders: z
+    .array(z.string())
+    .optional()
+    .describe("folder of relative picture paths: one for all data files or one each (default: the file's own)"),
   evalDataset: z
     .string()
     .optional()
     .meta({ description: "held-out conversations for evaluation", aliases: ["testDataset"] }),
-  evalImageFolders: z.string().optional().describe("folder of the held-out pictures, one per file"),
+  evalImageFolders: z.array(z.string()).optional().describe("the same for the held-out data"),
   promptSuffix: z.string().default("").describe("written after every question"),
   shuffleDataset: z.boolean().default(true).describe("a new order every epoch, computed from the seed"),
 };
@@ -49,6 +52,7 @@ const runFields = {
     }),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
   saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep"),
+  saveModelTo: z.string().optional().describe("write the trained model into this folder too, when the run is done"),
   saveDtype: z
     .enum(["auto", "f32", "bf16", "f16"])
     .default("auto")

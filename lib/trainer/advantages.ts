@@ -28,7 +28,10 @@ const ZERO = 1e-8;
  *
  * @param rewards Per completion, per reward; null or NaN: not applicable, left out of sums, means and deviations.
  */
-export function computeAdvantages(rewards: readonly (readonly (number | null)[])[], options: AdvantageOptions): Advantages {
+export function computeAdvantages(
+  rewards: readonly (readonly (number | null)[])[],
+  options: AdvantageOptions,
+): Advantages {
   const { numGenerations, weights, scaleRewards = "group" } = options;
   const combined = rewards.map((values) => weightedSum(values, weights));
   const batch = scaleRewards === "batch" ? deviation(combined) : undefined;

@@ -25,9 +25,14 @@ export class DataOrder {
 
   constructor(private readonly options: DataOrderOptions) {}
 
-  /** Steps of `epochs` passes over the data (which may be a fraction); the last one may be smaller. */
-  stepsFor(epochs: number): number {
-    return Math.max(1, Math.ceil((this.options.rows * epochs) / this.options.perStep));
+  /** Rows in `epochs` passes over the data, which may be a fraction: where such a run ends. */
+  endOf(epochs: number): number {
+    return Math.max(1, Math.round(this.options.rows * epochs));
+  }
+
+  /** Steps until the position `end`; the last one may be smaller. */
+  stepsTo(end: number): number {
+    return Math.ceil(end / this.options.perStep);
   }
 
   /** The rows of a step, from 0. `end`: the run's last position, where a smaller last step stops. */

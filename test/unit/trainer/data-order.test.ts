@@ -33,9 +33,9 @@ test("a step's rows depend on its number alone, so a resumed run takes the same 
 
 test("steps cover each epoch exactly once without a gap, the last step is smaller", () => {
   const order = new DataOrder({ rows: 10, perStep: 4, seed: 1, shuffle: true });
-  const steps = order.stepsFor(2);
-  expect(steps).toBe(5);
-  const end = 20;
+  const end = order.endOf(2);
+  const steps = order.stepsTo(end);
+  expect([end, steps]).toEqual([20, 5]);
   const places = Array.from({ length: steps }, (_, step) => order.placesOf(step, end)).flat();
   expect(places.map((place) => place.position)).toEqual(Array.from({ length: 20 }, (_, index) => index));
   for (const epoch of [0, 1]) {

@@ -1,0 +1,99 @@
+import { isAbort } from "../errors/index.js";
+import {
+  type Evaluation,
+  type EvaluationRecord,
+  formatSample,
+  pickSamples,
+  recordOf,
+  scoreTable,
+} from "../eval/index.js";
+import { formatTable } from "../report/format.js";
+import { TerminalReporter } from "../report/index.js";
+import { type Checkpoint, listCheckpoints, Trainer, type TrainerOptions, type TrainerState } from "../trainer/index.js";
+import type { CliContext } from "./context.js";
+import { printJson } from "./output.js";
+import { loadBefore, saveBefore, summaryOf, writeRunJson } from "./summary.js";
+
+export interface RunOptions {
+  /** Print the summary as JSON in place of tables. */
+  json: boolean;
+  /** How to go on after an interruption, where it is not by the run's own config.yaml. */
+  resumeCommand?: string;
+}
+
+/** Questions that are shown before and after. */
+const SAMPLES = 6;
+
+/** Trains from the command line: held-out scores before and after where there is held-out data, and a summary. */
+export async function runTraining(options: TrainerOptions, context: CliContext, run: RunOptions): Promise<void> {
+  const terminal = new TerminalReporter({ screen: context.stderr, loggingSteps: options.loggingSteps ?? 10 });
+  const trainer = new Trainer({ ...options, reporters: [terminal] });
+  const { signal } = context;
+  try {
+    const before = await evaluateBefore(trainer, signal);
+    for await (const _step of trainer.run({ signal }));
+    const after = before === undefined ? undefined : await trainer.evaluate({ signal });
+    const { saveModelTo } = trainer.config;
+    if (saveModelTo !== undefined) await trainer.save(saveModelTo, { signal });
+    await finish(trainer, before, after, context, run);
+  } catch (error) {
+    if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
+    throw error;
+  } finally {
+    await trainer.dispose();
+  }
+}
+
+/** A resumed run has its scores from the first time. */
+async function evaluateBefore(trainer: Trainer, signal: AbortSignal): Promise<EvaluationRecord | undefined> {
+  if (trainer.config.evalDataset === undefined) return undefined;
+  if (await trainer.isResumed({ signal })) return loadBefore(trainer.outputDir);
+  const record = recordOf(await trainer.evaluate({ signal }));
+  await saveBefore(trainer.outputDir, record);
+  return record;
+}
+
+async function finish(
+  trainer: Trainer,
+  before: EvaluationRecord | undefined,
+  after: Evaluation | undefined,
+  context: CliContext,
+  run: RunOptions,
+): Promise<void> {
+  const state = (await trainer.state()) as TrainerState;
+  const newest = (await listCheckpoints(trainer.outputDir)).at(-1);
+  if (before === undefined || after === undefined) {
+    if (run.json)
+      printJson(context, { steps: state.step, train_seconds: state.seconds, model: modelPath(trainer, newest) });
+    else context.stdout.write(`model: ${modelPath(trainer, newest)}\n`);
+    return;
+  }
+  const summary = summaryOf(before.scores, after.scores, state);
+  await writeRunJson(trainer.outputDir, "summary.json", summary);
+  if (run.json) {
+    printJson(context, summary);
+    return;
+  }
+  const samples = pickSamples(before, after, SAMPLES).flatMap((sample) => ["", ...formatSample(sample)]);
+  const lines = [
+    ...samples,
+    "",
+    ...formatTable(scoreTable(before.scores, after.scores)),
+    "",
+    `${summary.steps} steps in ${summary.train_seconds} s; largest difference between the log-probabilities of ` +
+      `sampling and training: ${summary.max_sampling_logp_difference ?? "not measured"}`,
+    `model: ${modelPath(trainer, newest)}`,
+  ];
+  context.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function modelPath(trainer: Trainer, newest: Checkpoint | undefined): string {
+  return trainer.config.saveModelTo ?? newest?.path ?? trainer.config.model;
+}
+
+async function sayHowToGoOn(trainer: Trainer, context: CliContext, run: RunOptions): Promise<void> {
+  if ((await listCheckpoints(trainer.outputDir)).length === 0) return;
+  const { objective } = trainer;
+  const byConfig = `vlmr1-native ${objective === "grpo" ? "train" : "sft"} --config ${trainer.outputDir}/config.yaml --resume`;
+  context.stderr.write(`to go on: ${run.resumeCommand ?? byConfig}\n`);
+}

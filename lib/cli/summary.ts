@@ -1,0 +1,60 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fromSystem } from "../errors/index.js";
+import type { EvaluationRecord, HeldOutScores } from "../eval/index.js";
+import type { TrainerState } from "../trainer/index.js";
+
+/** What a run with held-out data leaves in `summary.json`. */
+export interface Summary {
+  before: Record<string, number>;
+  after: Record<string, number>;
+  steps: number;
+  train_seconds: number;
+  /** Null where no group was trained on. */
+  max_sampling_logp_difference: number | null;
+}
+
+export function scoresToFile({
+  reward,
+  nameAccuracy,
+  numberAccuracy,
+  formatRate,
+}: HeldOutScores): Record<string, number> {
+  return { reward, name_accuracy: nameAccuracy, number_accuracy: numberAccuracy, format_rate: formatRate };
+}
+
+export function summaryOf(before: HeldOutScores, after: HeldOutScores, state: Readonly<TrainerState>): Summary {
+  const differences = state.history.flatMap(({ maxLogpDifference: value }) => (value === null ? [] : [value]));
+  return {
+    before: scoresToFile(before),
+    after: scoresToFile(after),
+    steps: state.step,
+    train_seconds: Math.round(state.seconds * 10) / 10,
+    max_sampling_logp_difference: differences.length === 0 ? null : Math.max(...differences),
+  };
+}
+
+export async function writeRunJson(folder: string, name: string, value: unknown): Promise<void> {
+  const path = join(folder, name);
+  try {
+    await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
+  } catch (error) {
+    throw fromSystem(error, "write", path);
+  }
+}
+
+const BEFORE_FILE = "before.json";
+
+/** The evaluation before the first step is kept, so that a resumed run can still compare with it. */
+export async function saveBefore(folder: string, record: EvaluationRecord): Promise<void> {
+  await writeRunJson(folder, BEFORE_FILE, record);
+}
+
+/** Undefined where the run has none. */
+export async function loadBefore(folder: string): Promise<EvaluationRecord | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, BEFORE_FILE), "utf8")) as EvaluationRecord;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+import { throwIfAborted, VlmR1Error } from "../errors/index.js";
+import type { ContentPart, ImageSource, Message, Processor, Prompt } from "../processing/index.js";
+import type { Row } from "./datasets/index.js";
+
+export interface EncodedRow {
+  row: Row;
+  prompt: Prompt;
+}
+
+/** A row that could not be used. */
+export interface RowFailure {
+  row: Row;
+  message: string;
+}
+
+export interface EncodeRowsOptions {
+  /** Written after every question. */
+  promptSuffix: string;
+  /** Most tokens that a prompt may have: the model's positions less what is to be written. */
+  maxPromptTokens: number;
+  signal?: AbortSignal | undefined;
+  /** Another picture in place of a row's own: `images[index]` of the row. */
+  replaceImage?: ((row: Row, index: number) => Promise<ImageSource>) | undefined;
+}
+
+/** Mistakes of one row, which a run survives; anything else ends it. */
+const ROW_ERRORS: ReadonlySet<string> = new Set(["ERR_IMAGE", "ERR_DATA", "ERR_NOT_FOUND", "ERR_IO"]);
+
+/** Makes prompts of rows. A row with a bad picture or too many tokens is left out and told. */
+export async function encodeRows(
+  processor: Processor,
+  rows: readonly Row[],
+  options: EncodeRowsOptions,
+): Promise<{ encoded: (EncodedRow | undefined)[]; failures: RowFailure[] }> {
+  const failures: RowFailure[] = [];
+  const encoded = await Promise.all(
+    rows.map(async (row) => {
+      try {
+        return { row, prompt: await encodeRow(processor, row, options) };
+      } catch (error) {
+        throwIfAborted(options.signal);
+        if (!(error instanceof VlmR1Error) || !ROW_ERRORS.has(error.code)) throw error;
+        failures.push({ row, message: error.message });
+        return undefined;
+      }
+    }),
+  );
+  return { encoded, failures };
+}
+
+async function encodeRow(processor: Processor, row: Row, options: EncodeRowsOptions): Promise<Prompt> {
+  const { promptSuffix, maxPromptTokens, signal, replaceImage } = options;
+  const images =
+    replaceImage === undefined ? row.images : await Promise.all(row.images.map((_, index) => replaceImage(row, index)));
+  const prompt = await processor.prompt(withSuffix(row.messages, promptSuffix), images, { signal });
+  if (prompt.tokens.length > maxPromptTokens) {
+    throw new VlmR1Error(
+      "ERR_DATA",
+      `the prompt has ${prompt.tokens.length} tokens; with the completion the model has room for ${maxPromptTokens}`,
+    );
+  }
+  return prompt;
+}
+
+function withSuffix(messages: readonly Message[], suffix: string): readonly Message[] {
+  const last = messages.at(-1);
+  if (suffix === "" || last === undefined) return messages;
+  const end: ContentPart = { type: "text", text: suffix };
+  const content = typeof last.content === "string" ? last.content + suffix : [...last.content, end];
+  return [...messages.slice(0, -1), { ...last, content }];
+}

@@ -1,0 +1,173 @@
+import type { Row } from "../data/datasets/index.js";
+import { type EncodedRow, encodeRows, type RowFailure } from "../data/encode-rows.js";
+import type { Model, NativeCompletion } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
+import type { Processor } from "../processing/index.js";
+import { expectedAnswer, firstAnswer, sameName } from "../rewards/answer.js";
+import { formatReward } from "../rewards/format.js";
+import { sameNumbers } from "../rewards/numbers.js";
+import type { RewardFailure, Scorer } from "../rewards/score.js";
+
+export interface EvaluateParts {
+  model: Model;
+  processor: Processor;
+  rows: readonly Row[];
+  scorer: Scorer;
+}
+
+export interface EvaluateOptions {
+  /** One per reward; all 1 unless given. */
+  rewardWeights?: readonly number[] | undefined;
+  /** Milliseconds per call of a reward. */
+  rewardTimeLimit: number;
+  maxCompletionLength: number;
+  promptSuffix: string;
+  batchSize: number;
+  /** The training step after which this is. */
+  step: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((fraction: number) => void) | undefined;
+}
+
+/** One row's greedy answer and how it fared. */
+export interface EvaluatedAnswer {
+  row: Row;
+  completion: string;
+  /** By the reward's name. */
+  rewards: Record<string, number | null>;
+  /** Weighted sum; null where no reward applies. */
+  reward: number | null;
+  nameRight: boolean;
+  numberRight: boolean;
+  formatRight: boolean;
+  tokens: number;
+  finishReason: "stop" | "length";
+}
+
+/** Means over the rows that could be used. */
+export interface HeldOutScores {
+  reward: number;
+  nameAccuracy: number;
+  numberAccuracy: number;
+  formatRate: number;
+}
+
+export interface Evaluation {
+  scores: HeldOutScores;
+  /** The scores and more under TRL's names, `eval_` in front. */
+  metrics: Record<string, number>;
+  answers: EvaluatedAnswer[];
+  failures: { rows: RowFailure[]; rewards: RewardFailure[] };
+}
+
+/**
+ * Answers every row greedily, in batches, and scores the answers: rewards, and whether name (the answer without its
+ * numbers), numbers and format are right. The same weights give the same scores, whatever the batch size.
+ */
+export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): Promise<Evaluation> {
+  const answers: EvaluatedAnswer[] = [];
+  const failures: Evaluation["failures"] = { rows: [], rewards: [] };
+  for (let start = 0; start < parts.rows.length; start += options.batchSize) {
+    const batch = parts.rows.slice(start, start + options.batchSize);
+    const encoded = await encode(parts, batch, options, failures.rows);
+    if (encoded.length > 0) answers.push(...(await answerBatch(parts, encoded, options, failures.rewards)));
+    options.onProgress?.((start + batch.length) / parts.rows.length);
+  }
+  if (answers.length === 0) {
+    throw new VlmR1Error("ERR_DATA", `none of the ${parts.rows.length} held-out rows could be used`, {
+      hint: failures.rows[0]?.message,
+    });
+  }
+  const names = parts.scorer.rewards.map(({ name }) => name);
+  return { scores: scoresOf(answers), metrics: metricsOf(answers, names), answers, failures };
+}
+
+async function encode(
+  { model, processor }: EvaluateParts,
+  rows: readonly Row[],
+  { promptSuffix, maxCompletionLength, signal }: EvaluateOptions,
+  failures: RowFailure[],
+): Promise<EncodedRow[]> {
+  const maxPromptTokens = model.info().maxPositionEmbeddings - maxCompletionLength;
+  const result = await encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal });
+  failures.push(...result.failures);
+  return result.encoded.filter((row) => row !== undefined);
+}
+
+async function answerBatch(
+  { model, processor, scorer }: EvaluateParts,
+  batch: readonly EncodedRow[],
+  options: EvaluateOptions,
+  failures: RewardFailure[],
+): Promise<EvaluatedAnswer[]> {
+  const { maxCompletionLength, signal, step, rewardTimeLimit, rewardWeights } = options;
+  const generated = await model.generate({
+    prompts: batch.map(({ prompt }) => prompt),
+    sampling: { temperature: 0, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens },
+    signal,
+  });
+  const items = batch.map(({ row }, index) => {
+    const own = generated[index]?.[0] as NativeCompletion;
+    return { row, own, completion: processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true }) };
+  });
+  const scores = await scorer.score(items, { step, evaluation: true, timeLimit: rewardTimeLimit, signal });
+  failures.push(...scores.failures);
+  return items.map(({ row, own, completion }, index) => {
+    const values = scores.values[index] ?? [];
+    return {
+      row,
+      completion,
+      rewards: Object.fromEntries(scorer.rewards.map(({ name }, i) => [name, values[i] ?? null])),
+      reward: weightedSum(values, rewardWeights),
+      ...judge(completion, row.solution),
+      tokens: own.tokens.length,
+      finishReason: own.finishReason,
+    };
+  });
+}
+
+function judge(completion: string, solution: string) {
+  const answer = firstAnswer(completion);
+  const expected = expectedAnswer(solution);
+  return {
+    nameRight: answer !== undefined && sameName(answer, expected),
+    numberRight: answer !== undefined && sameNumbers(answer, expected),
+    formatRight: formatReward(completion) === 1,
+  };
+}
+
+function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number | null {
+  const present = values.flatMap((value, index) => (value === null ? [] : [value * (weights?.[index] ?? 1)]));
+  return present.length === 0 ? null : present.reduce((sum, value) => sum + value, 0);
+}
+
+function scoresOf(answers: readonly EvaluatedAnswer[]): HeldOutScores {
+  const share = (right: (answer: EvaluatedAnswer) => boolean) => answers.filter(right).length / answers.length;
+  return {
+    reward: average(answers.map(({ reward }) => reward)),
+    nameAccuracy: share(({ nameRight }) => nameRight),
+    numberAccuracy: share(({ numberRight }) => numberRight),
+    formatRate: share(({ formatRight }) => formatRight),
+  };
+}
+
+function metricsOf(answers: readonly EvaluatedAnswer[], names: readonly string[]): Record<string, number> {
+  const { reward, nameAccuracy, numberAccuracy, formatRate } = scoresOf(answers);
+  const metrics: Record<string, number> = {
+    eval_reward: reward,
+    eval_name_accuracy: nameAccuracy,
+    eval_number_accuracy: numberAccuracy,
+    eval_format_rate: formatRate,
+    "eval_completions/mean_length": average(answers.map(({ tokens }) => tokens)),
+    "eval_completions/clipped_ratio": average(answers.map(({ finishReason }) => Number(finishReason === "length"))),
+  };
+  for (const name of names)
+    metrics[`eval_rewards/${name}/mean`] = average(answers.map(({ rewards }) => rewards[name] ?? null));
+  return metrics;
+}
+
+/** Of the values that are there; NaN when there are none. */
+function average(values: readonly (number | null)[]): number {
+  const present = values.filter((value) => value !== null);
+  return present.reduce((sum, value) => sum + value, 0) / present.length;
+}

@@ -1,0 +1,9 @@
+export { type EvaluationRecord, formatSample, pickSamples, recordOf, type Sample, scoreTable } from "./before-after.js";
+export {
+  type EvaluatedAnswer,
+  type EvaluateOptions,
+  type EvaluateParts,
+  type Evaluation,
+  evaluate,
+  type HeldOutScores,
+} from "./evaluate.js";

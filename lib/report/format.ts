@@ -1,0 +1,53 @@
+/** "1.5 h", "3 min 20 s", "12 s"; from milliseconds. */
+export function formatDuration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+/** "3.1 M", "7.6 B", "512". */
+export function formatNumber(value: number): string {
+  for (const [unit, size] of [
+    ["B", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ] as const) {
+    if (value >= size) return `${(value / size).toFixed(1)} ${unit}`;
+  }
+  return String(value);
+}
+
+/**
+ * Pads to a width in terminal columns; Chinese, Japanese and Korean characters and emoji take two.
+ */
+export function padColumns(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - columnsOf(text)));
+}
+
+export function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of text) columns += WIDE.test(character) ? 2 : 1;
+  return columns;
+}
+
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+
+/** Lines of a table: columns as wide as their widest cell, numbers to the right. */
+export function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, columnsOf(cell));
+  return rows.map((row) =>
+    row
+      .map((cell, i) =>
+        /^[+−-]?[\d.]+( %)?$/.test(cell) ? padLeft(cell, widths[i] ?? 0) : padColumns(cell, widths[i] ?? 0),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function padLeft(text: string, width: number): string {
+  return " ".repeat(Math.max(0, width - columnsOf(text))) + text;
+}

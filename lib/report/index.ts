@@ -1,0 +1,12 @@
+export { JsonlReporter } from "./jsonl.js";
+export {
+  type CompletionRecord,
+  type Metrics,
+  type Progress,
+  type Reporter,
+  Reporters,
+  type RunEnd,
+  type RunStart,
+  type StepReport,
+} from "./reporter.js";
+export { type TerminalOptions, TerminalReporter } from "./terminal.js";

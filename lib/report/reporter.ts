@@ -1,0 +1,98 @@
+/** Names are TRL's, so that dashboards carry over: `reward`, `rewards/<name>/mean`, `completions/mean_length` … */
+export type Metrics = Record<string, number>;
+
+export interface CompletionRecord {
+  /** The row's id. */
+  id: string;
+  completion: string;
+  /** The expected answer. */
+  solution: string;
+  /** By the reward's name; null: not applicable. */
+  rewards: Record<string, number | null>;
+  advantage: number;
+  tokens: number;
+  finishReason: "stop" | "length";
+}
+
+export interface StepReport {
+  /** Steps that are done, this one included. */
+  step: number;
+  totalSteps: number;
+  /** Passes over the data that are done; a fraction. */
+  epoch: number;
+  metrics: Metrics;
+  /** What was sampled; empty in supervised training. */
+  completions: readonly CompletionRecord[];
+}
+
+export interface RunStart {
+  objective: "grpo" | "sft";
+  outputDir: string;
+  /** Steps that an earlier part of this run has done. */
+  firstStep: number;
+  totalSteps: number;
+  rows: number;
+  parameters: number;
+  trainableParameters: number;
+}
+
+export interface Progress {
+  phase: "sampling" | "training" | "evaluating";
+  /** 0 … 1 within the phase. */
+  fraction: number;
+}
+
+export interface RunEnd {
+  status: "finished" | "interrupted" | "failed";
+  step: number;
+  /** The newest checkpoint. */
+  checkpoint: string | undefined;
+}
+
+/**
+ * Follows a run. Calls come in order and are awaited, so that what a reporter writes is on disk before a checkpoint
+ * that counts on it. All of them are optional.
+ */
+export interface Reporter {
+  onStart?(run: RunStart): void | Promise<void>;
+  onProgress?(progress: Progress): void;
+  onStep?(report: StepReport): void | Promise<void>;
+  onEvaluation?(step: number, metrics: Metrics): void | Promise<void>;
+  onCheckpoint?(step: number, path: string): void | Promise<void>;
+  /** Something that went wrong without stopping the run. */
+  onWarning?(message: string): void | Promise<void>;
+  onEnd?(end: RunEnd): void | Promise<void>;
+}
+
+/** Several reporters as one, asked in their order. */
+export class Reporters implements Required<Reporter> {
+  constructor(private readonly reporters: readonly Reporter[]) {}
+
+  async onStart(run: RunStart): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onStart?.(run);
+  }
+
+  onProgress(progress: Progress): void {
+    for (const reporter of this.reporters) reporter.onProgress?.(progress);
+  }
+
+  async onStep(report: StepReport): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onStep?.(report);
+  }
+
+  async onEvaluation(step: number, metrics: Metrics): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onEvaluation?.(step, metrics);
+  }
+
+  async onCheckpoint(step: number, path: string): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onCheckpoint?.(step, path);
+  }
+
+  async onWarning(message: string): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onWarning?.(message);
+  }
+
+  async onEnd(end: RunEnd): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onEnd?.(end);
+  }
+}

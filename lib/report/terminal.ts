@@ -1,0 +1,137 @@
+import { formatDuration, formatNumber } from "./format.js";
+import type { Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "./reporter.js";
+
+/** The part of a stream that the reporter needs. */
+export interface Screen {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export interface TerminalOptions {
+  screen: Screen;
+  /** Without a terminal: a line every N steps, and for the first and last one. */
+  loggingSteps: number;
+  now?: () => number;
+}
+
+const BAR_WIDTH = 20;
+/** A terminal is drawn anew at most this often, in milliseconds. */
+const FRAME = 100;
+
+/**
+ * One line that is rewritten in place on a terminal (bar, reward, completion length, time left), or plain lines where
+ * the output is a file or a pipe.
+ */
+export class TerminalReporter implements Reporter {
+  private run: RunStart | undefined;
+  private last: StepReport | undefined;
+  private phase: Progress | undefined;
+  private startedAt = 0;
+  private drawnAt = Number.NEGATIVE_INFINITY;
+  private drawn = "";
+  private readonly now: () => number;
+
+  constructor(private readonly options: TerminalOptions) {
+    this.now = options.now ?? (() => performance.now());
+  }
+
+  onStart(run: RunStart): void {
+    this.run = run;
+    this.startedAt = this.now();
+    const from = run.firstStep > 0 ? `, from step ${run.firstStep}` : "";
+    const trained =
+      run.trainableParameters < run.parameters ? ` (${formatNumber(run.trainableParameters)} trained)` : "";
+    this.print(
+      `${run.objective === "grpo" ? "GRPO" : "SFT"}: ${run.totalSteps} steps${from}, ${run.rows} rows, ` +
+        `${formatNumber(run.parameters)} parameters${trained}`,
+    );
+  }
+
+  onProgress(progress: Progress): void {
+    this.phase = progress;
+    if (this.options.screen.isTTY && this.now() - this.drawnAt >= FRAME) this.draw();
+  }
+
+  onStep(report: StepReport): void {
+    this.last = report;
+    this.phase = undefined;
+    if (this.options.screen.isTTY) {
+      this.draw();
+      return;
+    }
+    const first = (this.run?.firstStep ?? 0) + 1;
+    const wanted = report.step % this.options.loggingSteps === 0 || report.step === report.totalSteps;
+    if (wanted || report.step === first) this.print(this.summary(report));
+  }
+
+  onEvaluation(step: number, metrics: Metrics): void {
+    const shown = ["eval_reward", "eval_name_accuracy", "eval_number_accuracy", "eval_format_rate"]
+      .filter((name) => Number.isFinite(metrics[name]))
+      .map((name) => `${name.slice("eval_".length).replaceAll("_", " ")} ${(metrics[name] as number).toFixed(3)}`);
+    this.print(`evaluation after step ${step}: ${shown.join("  ")}`);
+  }
+
+  onWarning(message: string): void {
+    this.print(`warning: ${message}`);
+  }
+
+  onEnd({ status, step, checkpoint }: RunEnd): void {
+    // The last state of the bar stays on the screen.
+    if (this.drawn !== "") this.options.screen.write("\n");
+    this.drawn = "";
+    const saved = checkpoint === undefined ? "" : `, checkpoint ${checkpoint}`;
+    this.print(`${status} after ${step} steps in ${formatDuration(this.now() - this.startedAt)}${saved}`);
+  }
+
+  /** A line of its own; the bar, if there is one, moves below it. */
+  private print(text: string): void {
+    const { screen } = this.options;
+    if (this.drawn === "") {
+      screen.write(`${text}\n`);
+      return;
+    }
+    screen.write(`\r\u001b[2K${text}\n`);
+    this.drawn = "";
+    this.draw();
+  }
+
+  private draw(): void {
+    const text = cut(this.bar(), (this.options.screen.columns ?? 80) - 1);
+    this.drawnAt = this.now();
+    if (text === this.drawn) return;
+    // Overwriting and clearing only the rest of the line, in one write, does not flicker.
+    this.options.screen.write(`\r${text}\u001b[K`);
+    this.drawn = text;
+  }
+
+  private bar(): string {
+    const total = this.run?.totalSteps ?? 1;
+    const done = this.last?.step ?? this.run?.firstStep ?? 0;
+    const filled = Math.round((BAR_WIDTH * done) / total);
+    const bar = `${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)}`;
+    const doing = this.phase === undefined ? "" : `  ${this.phase.phase} ${Math.round(100 * this.phase.fraction)} %`;
+    return `${bar} ${this.last === undefined ? `${done}/${total}` : this.summary(this.last)}${doing}`;
+  }
+
+  private summary(report: StepReport): string {
+    const { metrics } = report;
+    const parts = [`${report.step}/${report.totalSteps}`];
+    if (Number.isFinite(metrics.reward)) parts.push(`reward ${(metrics.reward as number).toFixed(3)}`);
+    else if (Number.isFinite(metrics.loss)) parts.push(`loss ${(metrics.loss as number).toFixed(4)}`);
+    const length = metrics["completions/mean_length"];
+    if (length !== undefined && Number.isFinite(length)) parts.push(`length ${length.toFixed(0)}`);
+    parts.push(`${formatDuration(this.timeLeft(report))} left`);
+    return parts.join("  ");
+  }
+
+  private timeLeft({ step, totalSteps }: StepReport): number {
+    const done = step - (this.run?.firstStep ?? 0);
+    return ((this.now() - this.startedAt) / Math.max(1, done)) * (totalSteps - step);
+  }
+}
+
+/** Everything that is drawn is one column wide. */
+function cut(text: string, columns: number): string {
+  return text.length <= columns ? text : text.slice(0, Math.max(0, columns));
+}

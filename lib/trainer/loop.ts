@@ -1,0 +1,92 @@
+import type { Model, StepOptions } from "../engine/index.js";
+import { throwIfAborted } from "../errors/index.js";
+import type { Metrics, StepReport } from "../report/index.js";
+import type { DataOrder } from "./data-order.js";
+import type { Guards } from "./guards.js";
+import type { Objective, PreparedStep, StepContext } from "./objective.js";
+
+export interface LoopParts {
+  model: Model;
+  objective: Objective;
+  order: DataOrder;
+  rows: number;
+  totalSteps: number;
+  /** The run's last position in the data. */
+  end: number;
+  /** The optimizer's settings for a step, from 0. */
+  optimizer(step: number): StepOptions;
+  guards: Guards;
+}
+
+/** What the loop counts; a checkpoint keeps it. */
+export interface LoopState {
+  /** Steps that are done. */
+  step: number;
+  numTokens: number;
+  seconds: number;
+}
+
+/**
+ * One step: rows → completions and rewards (or answers) → micro-batches → update. Interrupted before the first update,
+ * it leaves no trace and rejects; after that it is finished, so that the weights are always those of a whole step.
+ */
+export async function trainStep(parts: LoopParts, state: LoopState, context: StepContext): Promise<StepReport> {
+  const { order, objective, rows, end, totalSteps } = parts;
+  const started = performance.now();
+  const { step } = state;
+  throwIfAborted(context.signal);
+  const places = order.placesOf(step, end);
+  const prepared = await objective.prepare({ step, places }, context);
+  const update = prepared.groups === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  const seconds = (performance.now() - started) / 1000;
+  state.step = step + 1;
+  state.numTokens += prepared.tokens;
+  state.seconds += seconds;
+  return {
+    step: state.step,
+    totalSteps,
+    epoch: ((places.at(-1)?.position ?? 0) + 1) / rows,
+    metrics: { ...prepared.metrics(), ...update, num_tokens: state.numTokens, step_time: seconds },
+    completions: prepared.completions,
+  };
+}
+
+async function updateWeights(
+  parts: LoopParts,
+  prepared: PreparedStep,
+  step: number,
+  context: StepContext,
+): Promise<Metrics> {
+  const { model, objective, guards } = parts;
+  const settings = parts.optimizer(step);
+  let gradNorm = 0;
+  for (let iteration = 0; iteration < objective.iterations; iteration += 1) {
+    // Once the weights have changed the step cannot be dropped any more.
+    const signal = iteration === 0 ? context.signal : undefined;
+    await accumulate(parts, prepared, iteration, { ...context, signal });
+    const result = await model.step(settings);
+    guards.check(step, result, context.warn);
+    gradNorm += result.gradNorm / objective.iterations;
+  }
+  return { grad_norm: gradNorm, learning_rate: settings.learningRate };
+}
+
+async function accumulate(
+  { model, objective }: LoopParts,
+  prepared: PreparedStep,
+  iteration: number,
+  { signal, onProgress }: StepContext,
+): Promise<void> {
+  const batches = prepared.microBatches(iteration);
+  try {
+    for (const [index, batch] of batches.entries()) {
+      prepared.observe(iteration, index, await model.accumulate({ ...batch, signal }));
+      onProgress({ phase: "training", fraction: (iteration + (index + 1) / batches.length) / objective.iterations });
+    }
+    throwIfAborted(signal);
+  } catch (error) {
+    // Half a step's gradients must not leak into the next one.
+    if (!model.disposed) await model.zeroGradients();
+    throw error;
+  }
+}

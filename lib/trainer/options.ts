@@ -1,0 +1,78 @@
+import { parseConfig } from "../config/index.js";
+import {
+  type GrpoConfig,
+  type GrpoInput,
+  grpoSchema,
+  type SftConfig,
+  type SftInput,
+  sftSchema,
+} from "../config/train-schema.js";
+import type { Row } from "../data/datasets/index.js";
+import type { Engine } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
+import type { Reporter } from "../report/index.js";
+import type { RewardFunction } from "../rewards/index.js";
+
+/** What code can give where a file can only give names. */
+export interface InCode {
+  /** Path(s) of conversations files as in a config file, or rows. */
+  dataset: string | readonly Row[];
+  evalDataset?: string | readonly Row[] | undefined;
+  /** Functions, built-in names and files, mixed as wanted. */
+  rewards?: readonly (RewardFunction | string)[] | undefined;
+  /** An engine to share; it is left open. Without one the trainer opens and closes its own. */
+  engine?: Engine | undefined;
+  /** Told of everything that happens, beside the files that a run writes. */
+  reporters?: readonly Reporter[] | undefined;
+}
+
+type InFile = keyof InCode;
+
+export type GrpoTrainerOptions = { objective?: "grpo" } & Omit<GrpoInput, InFile> & InCode;
+export type SftTrainerOptions = { objective: "sft" } & Omit<SftInput, InFile> & InCode;
+/** The fields of a config file in camelCase, with rows, functions and an engine where code has them. */
+export type TrainerOptions = GrpoTrainerOptions | SftTrainerOptions;
+
+export type RunPlan = { objective: "grpo"; config: GrpoConfig } | { objective: "sft"; config: SftConfig };
+
+export interface ResolvedOptions {
+  plan: RunPlan;
+  rows: readonly Row[] | undefined;
+  evalRows: readonly Row[] | undefined;
+  rewards: readonly (RewardFunction | string)[];
+  engine: Engine | undefined;
+  reporters: readonly Reporter[];
+}
+
+/** Checks options; what only code can give is set aside, and stands in the config by its name. */
+export function resolveOptions(options: TrainerOptions): ResolvedOptions {
+  const { objective = "grpo", dataset, evalDataset, rewards, engine, reporters = [], ...fields } = options;
+  const input = {
+    ...fields,
+    dataset: typeof dataset === "string" ? dataset : "(rows)",
+    ...(evalDataset === undefined ? {} : { evalDataset: typeof evalDataset === "string" ? evalDataset : "(rows)" }),
+    ...(rewards === undefined ? {} : { rewards: rewards.map((reward) => nameOf(reward)) }),
+  };
+  const plan: RunPlan =
+    objective === "grpo"
+      ? { objective, config: parseConfig(grpoSchema, input, "Trainer options") }
+      : { objective, config: parseConfig(sftSchema, input, "Trainer options") };
+  return {
+    plan,
+    rows: asRows(dataset, "dataset"),
+    evalRows: asRows(evalDataset, "evalDataset"),
+    rewards: rewards ?? plan.config.rewards,
+    engine,
+    reporters,
+  };
+}
+
+function nameOf(reward: RewardFunction | string): string {
+  return typeof reward === "string" ? reward : reward.name || "reward";
+}
+
+function asRows(given: string | readonly Row[] | undefined, field: string): readonly Row[] | undefined {
+  if (given === undefined || typeof given === "string") return undefined;
+  if (given.length === 0) throw new VlmR1Error("ERR_DATA", `${field}: expected at least one row, got none`);
+  return given;
+}

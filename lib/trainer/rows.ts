@@ -1,0 +1,80 @@
+import type { Row } from "../data/datasets/index.js";
+import { type EncodedRow, encodeRows } from "../data/encode-rows.js";
+import { VlmR1Error } from "../errors/index.js";
+import { augmentPicture } from "../processing/augment.js";
+import type { Processor } from "../processing/index.js";
+import type { Place } from "./data-order.js";
+import type { StepContext } from "./objective.js";
+import { RandomStream } from "./random.js";
+
+export interface PlacedRow extends EncodedRow {
+  place: Place;
+}
+
+export interface RowSourceOptions {
+  promptSuffix: string;
+  maxPromptTokens: number;
+  seed: number;
+  augment: boolean;
+  alpha: "white" | "drop";
+}
+
+/** Steps in a row in which no row could be used, before the run is stopped. */
+const PATIENCE = 10;
+
+/** Gives each step its rows, ready for the engine; bad ones are left out, named once and counted. */
+export class RowSource {
+  private readonly told = new Set<string>();
+  private emptySteps = 0;
+
+  constructor(
+    private readonly rows: readonly Row[],
+    private readonly processor: Processor,
+    private readonly options: RowSourceOptions,
+  ) {}
+
+  async take(places: readonly Place[], context: StepContext): Promise<PlacedRow[]> {
+    const { promptSuffix, maxPromptTokens, augment } = this.options;
+    const { signal } = context;
+    const results = await Promise.all(
+      places.map((place) => {
+        const replaceImage = augment ? this.augmenter(place) : undefined;
+        return encodeRows(this.processor, [this.rows[place.row] as Row], {
+          promptSuffix,
+          maxPromptTokens,
+          signal,
+          replaceImage,
+        });
+      }),
+    );
+    const taken: PlacedRow[] = [];
+    for (const [index, { encoded, failures }] of results.entries()) {
+      for (const { row, message } of failures) this.tell(row, message, context);
+      if (encoded[0] !== undefined) taken.push({ ...encoded[0], place: places[index] as Place });
+    }
+    this.checkEmpty(taken.length, places.length);
+    return taken;
+  }
+
+  /** Random numbers come from (seed, row, epoch, picture): the same picture looks new in every epoch. */
+  private augmenter({ row: rowIndex, epoch }: Place) {
+    return (row: Row, index: number) => {
+      const random = new RandomStream(this.options.seed, rowIndex, epoch, index);
+      return augmentPicture(row.images[index] as string, () => random.uniform(), this.options.alpha);
+    };
+  }
+
+  private tell(row: Row, message: string, context: StepContext): void {
+    if (this.told.has(row.id)) return;
+    this.told.add(row.id);
+    context.warn(`row ${row.id} is left out: ${message} (${this.told.size} so far)`);
+  }
+
+  private checkEmpty(taken: number, wanted: number): void {
+    this.emptySteps = taken === 0 && wanted > 0 ? this.emptySteps + 1 : 0;
+    if (this.emptySteps < PATIENCE) return;
+    throw new VlmR1Error("ERR_DATA", `none of the rows of the last ${PATIENCE} steps could be used`, {
+      hint: "The warnings above name the rows and what is wrong with them.",
+    });
+  }
+}

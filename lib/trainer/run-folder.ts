@@ -1,0 +1,64 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { toFileConfig } from "../config/index.js";
+import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
+
+export type RunStatus = "running" | "interrupted" | "failed" | "finished";
+
+export interface RunFile {
+  status: RunStatus;
+  step: number;
+  totalSteps: number;
+}
+
+const RUN_FILE = "run.json";
+/** What a run writes; nothing else in the folder is ever removed. */
+const OWN_FILES = [RUN_FILE, "config.yaml", "metrics.jsonl", "completions.jsonl", "before.json", "summary.json"];
+const OWN_FOLDERS = ["checkpoints"];
+
+/** What lies in a run's folder; undefined where no run was. */
+export async function readRunFile(folder: string): Promise<RunFile | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, RUN_FILE), "utf8")) as RunFile;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fromSystem(error, "read", join(folder, RUN_FILE));
+  }
+}
+
+export async function writeRunFile(folder: string, run: RunFile): Promise<void> {
+  await writeFile(join(folder, RUN_FILE), `${JSON.stringify(run)}\n`);
+}
+
+/**
+ * Makes the folder ready for a new run. One that holds an earlier run's checkpoints is refused, unless it may be
+ * replaced: an unfinished run would lose its work.
+ */
+export async function prepareRunFolder(folder: string, config: object, overwrite: boolean): Promise<void> {
+  const checkpoints = await listCheckpoints(folder);
+  if (checkpoints.length > 0 && !overwrite) throw await occupied(folder, checkpoints);
+  try {
+    for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
+    for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "config.yaml"), stringify(toFileConfig(config)));
+  } catch (error) {
+    throw fromSystem(error, "prepare the run's folder", folder);
+  }
+}
+
+async function occupied(folder: string, checkpoints: readonly Checkpoint[]): Promise<VlmR1Error> {
+  const run = await readRunFile(folder);
+  const step = checkpoints.at(-1)?.step;
+  if (run?.status === "finished") {
+    return new VlmR1Error("ERR_STATE", `${folder} holds a finished run of ${run.totalSteps} steps`, {
+      hint: "Choose another --output-dir, or replace it with --overwrite-output-dir.",
+    });
+  }
+  const of = run === undefined ? "" : ` of ${run.totalSteps}`;
+  return new VlmR1Error("ERR_STATE", `${folder} holds an interrupted run, saved at step ${step}${of}`, {
+    hint: "Go on with it by --resume, or start anew with --overwrite-output-dir.",
+  });
+}
