@@ -1,9 +1,10 @@
+import { addAbortSignal } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
 import type { Command } from "commander";
 import { z } from "zod";
 import { addConfigFlags, modelFields, readCommandConfig, samplingFields, seedField } from "../config/index.js";
 import type { NativeCompletion } from "../engine/index.js";
-import { fromSystem, usageError } from "../errors/index.js";
+import { fromSystem, throwIfAborted, usageError } from "../errors/index.js";
 import { type Message, type Processor, type Prompt, placeImages, resolveSampling } from "../processing/index.js";
 import type { CliContext } from "./context.js";
 import { type Opened, withModel } from "./open.js";
@@ -38,11 +39,15 @@ export function register(program: Command, context: CliContext): void {
   );
   command.action(async (argument: string | undefined, options: { json?: boolean }) => {
     const config = await readCommandConfig(command, Schema);
-    await generate(config, await promptText(config.prompt, argument), options.json === true, context);
+    await generate(config, await promptText(config.prompt, argument, context), options.json === true, context);
   });
 }
 
-async function promptText(flag: string | undefined, argument: string | undefined): Promise<string> {
+async function promptText(
+  flag: string | undefined,
+  argument: string | undefined,
+  { signal }: CliContext,
+): Promise<string> {
   if (flag !== undefined && argument !== undefined) {
     throw usageError("the prompt was given twice: as --prompt and as an argument", "Quote a prompt that has spaces.");
   }
@@ -51,8 +56,9 @@ async function promptText(flag: string | undefined, argument: string | undefined
     throw usageError("there is no prompt", 'Give --prompt "…", or --prompt - to read standard input.');
   if (text !== "-") return text;
   try {
-    return await readAll(process.stdin);
+    return await readAll(addAbortSignal(signal, process.stdin));
   } catch (error) {
+    throwIfAborted(signal);
     throw fromSystem(error, "read", "standard input");
   }
 }

@@ -1,5 +1,5 @@
 import { parse as parseYaml } from "yaml";
-import { type AnySchema, alternatives, elementOf, kindOf } from "./fields.js";
+import { type AnySchema, acceptsNull, alternatives, elementOf, kindOf } from "./fields.js";
 
 const TRUE = new Set(["true", "1", "yes", "on"]);
 const FALSE = new Set(["false", "0", "no", "off"]);
@@ -9,7 +9,11 @@ const FALSE = new Set(["false", "0", "no", "off"]);
  * the schema's own check reports it.
  */
 export function coerceText(schema: AnySchema, text: string): unknown {
-  for (const option of alternatives(schema)) {
+  if (text === "null" && acceptsNull(schema)) return null;
+  const options = alternatives(schema);
+  // Where a text may also be a list of texts, only brackets make it one.
+  if (options.some((option) => kindOf(option) === "string") && !text.trimStart().startsWith("[")) return text;
+  for (const option of options) {
     const value = coerceOne(option, text);
     if (value !== text) return value;
   }
@@ -38,8 +42,6 @@ function coerceOne(schema: AnySchema, text: string): unknown {
     }
     case "object":
       return fromYaml(text);
-    case "other":
-      return text === "null" ? null : text;
     default:
       return text;
   }

@@ -60,7 +60,7 @@ function describeField(key: string, schema: AnySchema): Field {
     description: meta.description ?? "",
     defaultValue,
     required,
-    schema: current,
+    schema,
   };
 }
 
@@ -99,6 +99,15 @@ export function alternatives(schema: AnySchema): AnySchema[] {
   const bare = unwrap(schema);
   const { options } = layer(bare);
   return options === undefined ? [bare] : options.flatMap(alternatives);
+}
+
+/** Whether `null` is a value, as of `.nullable()`. */
+export function acceptsNull(schema: AnySchema): boolean {
+  const def = layer(schema);
+  if (def.type === "nullable" || def.type === "null") return true;
+  if (def.options !== undefined) return def.options.some(acceptsNull);
+  const inner = innerOf(schema);
+  return inner !== undefined && acceptsNull(inner);
 }
 
 export function elementOf(schema: AnySchema): AnySchema | undefined {

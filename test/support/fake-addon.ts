@@ -46,7 +46,8 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
       this.isa = given.isa === "" ? "avx2" : given.isa;
     }
     loadModel: NativeEngine["loadModel"] = (args, flag) => answer("loadModel", args, flag, () => model);
-    initModel: NativeEngine["initModel"] = (args, flag) => answer("initModel", args, flag, () => ({ parameters: 1234 }));
+    initModel: NativeEngine["initModel"] = (args, flag) =>
+      answer("initModel", args, flag, () => ({ parameters: 1234 }));
     processImage: NativeEngine["processImage"] = (args, flag) =>
       answer("processImage", args, flag, () => blankImage(args));
     memory = () => ({ used: 1, peak: 2 });
@@ -57,7 +58,12 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
   const model = fakeModel(answer, calls, options);
   return {
     version: "0.0.0-fake",
-    cpuInfo: () => ({ compiled: ["baseline", "avx2"], supported: ["baseline", "avx2"], selected: "avx2", logicalCores: 2 }),
+    cpuInfo: () => ({
+      compiled: ["baseline", "avx2"],
+      supported: ["baseline", "avx2"],
+      selected: "avx2",
+      logicalCores: 2,
+    }),
     cudaInfo: () => options.cuda ?? { available: false, reason: "built without CUDA" },
     Engine: FakeEngine,
     calls,

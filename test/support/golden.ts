@@ -16,7 +16,9 @@ interface TensorEntry {
 }
 
 /** Tensors of a safetensors file, for comparisons; the package itself reads them natively. */
-export function readTensors(path: string): Map<string, { shape: number[]; data: Float32Array | Uint8Array | Int32Array }> {
+export function readTensors(
+  path: string,
+): Map<string, { shape: number[]; data: Float32Array | Uint8Array | Int32Array }> {
   const bytes = readFileSync(path);
   const headerLength = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString("utf8")) as Record<string, TensorEntry>;

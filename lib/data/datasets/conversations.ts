@@ -141,11 +141,12 @@ function arrayRows(text: string, path: string): RawRow[] {
   return values.map((value, index) => ({ value, place: `row ${index + 1}`, number: index + 1 }));
 }
 
-/** Adds the line to V8's "at position N". */
+/** Adds the line to V8's "at position N"; where V8 quotes the place instead, that has to do. */
 function withLine(message: string, text: string): string {
   const position = /at position (\d+)/.exec(message)?.[1];
-  if (position === undefined || /line \d+/.test(message)) return message;
-  return `${message} (line ${text.slice(0, Number(position)).split("\n").length})`;
+  const short = message.replace(/\s+/g, " ");
+  if (position === undefined || /line \d+/.test(message)) return short;
+  return `${short} (line ${text.slice(0, Number(position)).split("\n").length})`;
 }
 
 async function checkImages(paths: readonly string[]): Promise<void> {

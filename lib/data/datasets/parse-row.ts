@@ -32,7 +32,7 @@ const Conversation = z.looseObject({
 
 /** Reads one row of conversations JSON; throws `ERR_DATA` with what is wrong. */
 export function parseRow(value: unknown, imageFolder: string, defaultId: string): Row {
-  const result = Conversation.safeParse(value);
+  const result = Conversation.safeParse(value, { reportInput: true });
   if (!result.success) throw new VlmR1Error("ERR_DATA", result.error.issues.map(describeIssue).join("; "));
   const { id, image, images, conversations, solution } = result.data;
   if (image != null && images != null) throw new VlmR1Error("ERR_DATA", "give either image or images, not both");
@@ -60,6 +60,6 @@ function picturePath(path: string, folder: string): string {
 
 function describeIssue(issue: z.core.$ZodIssue): string {
   const path = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
-  const missing = issue.code === "invalid_type" && /received undefined/.test(issue.message);
+  const missing = issue.code === "invalid_type" && issue.input === undefined;
   return `${path.replace(/^\./, "") || "the row"}: ${missing ? "is missing" : issue.message}`;
 }

@@ -20,7 +20,10 @@ describe("Engine.open", () => {
 
   it("says why there is no CUDA device when one is demanded", async () => {
     const opening = Engine.open({ addon: fakeAddon(), device: "cuda" });
-    await expect(opening).rejects.toMatchObject({ code: "ERR_DEVICE", message: expect.stringContaining("built without CUDA") });
+    await expect(opening).rejects.toMatchObject({
+      code: "ERR_DEVICE",
+      message: expect.stringContaining("built without CUDA"),
+    });
   });
 
   it("reads threads and instruction set from the environment unless they are given", async () => {
@@ -89,7 +92,12 @@ describe("Model", () => {
     await model.step({ learningRate: 0.5 });
     await model.save("out", { what: "gradients" });
     const args = Object.fromEntries(addon.calls.map((call) => [call.verb, call.args]));
-    expect(args.loadModel).toEqual({ directory: "dir", train: "none", freezeVision: false, gradientCheckpointing: false });
+    expect(args.loadModel).toEqual({
+      directory: "dir",
+      train: "none",
+      freezeVision: false,
+      gradientCheckpointing: false,
+    });
     expect(args.generate).toEqual({
       prompts: [prompt],
       n: 1,
@@ -97,7 +105,12 @@ describe("Model", () => {
       firstRow: 0,
       sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, maxNewTokens: 256, stopTokens: [7] },
     });
-    expect(args.step).toMatchObject({ learningRate: 0.5, beta1: 0.9, beta2: 0.999, maxGradNorm: Number.POSITIVE_INFINITY });
+    expect(args.step).toMatchObject({
+      learningRate: 0.5,
+      beta1: 0.9,
+      beta2: 0.999,
+      maxGradNorm: Number.POSITIVE_INFINITY,
+    });
     expect(args.save).toMatchObject({ path: "out", what: "gradients", dtype: "f32" });
   });
 

@@ -34,7 +34,9 @@ describe("ChatTemplate", () => {
       { name: "tool_use", template: "tools" },
       { name: "default", template: "plain" },
     ];
-    expect(await render(await folderWith({ "tokenizer_config.json": JSON.stringify({ chat_template: named }) }))).toBe("plain");
+    expect(await render(await folderWith({ "tokenizer_config.json": JSON.stringify({ chat_template: named }) }))).toBe(
+      "plain",
+    );
   });
 
   it("gives templates the special tokens, absent ones as nothing", async () => {
@@ -52,7 +54,10 @@ describe("ChatTemplate", () => {
   });
 
   it("names what is wrong with a folder or a template", async () => {
-    await expect(render(await folderWith({}))).rejects.toMatchObject({ code: "ERR_TEMPLATE", hint: expect.any(String) });
+    await expect(render(await folderWith({}))).rejects.toMatchObject({
+      code: "ERR_TEMPLATE",
+      hint: expect.any(String),
+    });
     const broken = await folderWith({ "chat_template.jinja": "{% if %}" });
     await expect(render(broken)).rejects.toMatchObject({
       code: "ERR_TEMPLATE",

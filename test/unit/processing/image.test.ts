@@ -88,7 +88,9 @@ describe("decodeImage", () => {
   it("takes the first frame of an animation", async () => {
     const frames = new Uint8Array(WIDTH * HEIGHT * 2 * 3).fill(200, RGB.length);
     const raw = { width: WIDTH, height: HEIGHT * 2, channels: 3, pageHeight: HEIGHT } as const;
-    const bytes = await sharp(frames, { raw }).gif({ loop: 0, delay: [50, 50] }).toBuffer();
+    const bytes = await sharp(frames, { raw })
+      .gif({ loop: 0, delay: [50, 50] })
+      .toBuffer();
     expect((await sharp(bytes).metadata()).pages).toBe(2);
     const decoded = await decodeImage(bytes);
     expect(decoded.height).toBe(HEIGHT);
@@ -120,7 +122,9 @@ describe("a file that is no picture", () => {
 
   it.each(["png", "jpeg", "webp"] as const)("a truncated %s is named", async (format) => {
     const noise = Uint8Array.from({ length: 90 * 90 * 3 }, (_, i) => (i * i * 31) % 251);
-    const whole = await sharp(noise, { raw: { width: 90, height: 90, channels: 3 } }).toFormat(format).toBuffer();
+    const whole = await sharp(noise, { raw: { width: 90, height: 90, channels: 3 } })
+      .toFormat(format)
+      .toBuffer();
     const path = write(`cut.${format}`, whole.subarray(0, Math.floor(whole.length / 2)));
     const error = { code: "ERR_IMAGE", message: expect.stringContaining(`cut.${format}`) };
     await expect(decodeImage(path)).rejects.toMatchObject(error);

@@ -10,7 +10,11 @@ describe("placeImages", () => {
       ],
       3,
     );
-    expect(system?.content).toEqual([{ type: "text", text: "Look at " }, { type: "image" }, { type: "text", text: "." }]);
+    expect(system?.content).toEqual([
+      { type: "text", text: "Look at " },
+      { type: "image" },
+      { type: "text", text: "." },
+    ]);
     expect(user?.content).toEqual([
       { type: "image" },
       { type: "text", text: "\nand " },

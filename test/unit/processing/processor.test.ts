@@ -20,12 +20,23 @@ async function open(name = "qwen2_5_vl_a", options = {}) {
 }
 
 async function writePicture(path: string, size = 60): Promise<string> {
-  writeFileSync(path, await sharp({ create: { width: size, height: size, channels: 3, background: "red" } }).png().toBuffer());
+  writeFileSync(
+    path,
+    await sharp({ create: { width: size, height: size, channels: 3, background: "red" } })
+      .png()
+      .toBuffer(),
+  );
   return path;
 }
 
 const question = (images: number) => [
-  { role: "user" as const, content: [...Array.from({ length: images }, () => ({ type: "image" as const })), { type: "text" as const, text: "?" }] },
+  {
+    role: "user" as const,
+    content: [
+      ...Array.from({ length: images }, () => ({ type: "image" as const })),
+      { type: "text" as const, text: "?" },
+    ],
+  },
 ];
 
 describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("Processor.prompt with %s", (name) => {
@@ -115,14 +126,19 @@ describe("Processor", () => {
         copyFileSync(join(dirname(goldenPath("qwen2_5_vl_a/config.json")), name), join(folder, name));
       }
       writeFileSync(join(folder, file), text);
-      const { minPixels, maxPixels } = (await Processor.load(folder, await Engine.open({ addon: fakeAddon() }))).imageSettings;
+      const { minPixels, maxPixels } = (await Processor.load(folder, await Engine.open({ addon: fakeAddon() })))
+        .imageSettings;
       return [minPixels, maxPixels];
     };
     expect(await limits('{"min_pixels": 3136, "max_pixels": 12845056}')).toEqual([3136, 12845056]);
     expect(await limits('{"size": {"shortest_edge": 100, "longest_edge": 200}}')).toEqual([100, 200]);
-    expect(await limits('{"image_processor": {"min_pixels": 5, "max_pixels": 6}}', "processor_config.json")).toEqual([5, 6]);
+    expect(await limits('{"image_processor": {"min_pixels": 5, "max_pixels": 6}}', "processor_config.json")).toEqual([
+      5, 6,
+    ]);
     expect(await limits("{}")).toEqual([56 * 56, 28 * 28 * 1280]);
     await expect(limits('{"resample": 2}')).rejects.toMatchObject({ code: "ERR_MODEL" });
-    await expect(limits('{"patch_size": "14"}')).rejects.toMatchObject({ message: expect.stringContaining("patch_size") });
+    await expect(limits('{"patch_size": "14"}')).rejects.toMatchObject({
+      message: expect.stringContaining("patch_size"),
+    });
   });
 });

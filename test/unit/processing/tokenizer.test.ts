@@ -115,15 +115,18 @@ describe("a folder that has no usable tokenizer", () => {
     });
   });
 
-  it.each(["{", "[]", '{"model": {}}', '{"model": {"type": "BPE"}}', '{"model": {"type": "BPE", "vocab": 3, "merges": 1}}'])(
-    "is refused with a message: %s",
-    async (text) => {
-      const folder = temporaryFolder();
-      writeFileSync(join(folder, "tokenizer.json"), text);
-      await expect(Tokenizer.load(folder)).rejects.toMatchObject({
-        code: "ERR_TOKENIZER",
-        message: expect.stringContaining("tokenizer.json"),
-      });
-    },
-  );
+  it.each([
+    "{",
+    "[]",
+    '{"model": {}}',
+    '{"model": {"type": "BPE"}}',
+    '{"model": {"type": "BPE", "vocab": 3, "merges": 1}}',
+  ])("is refused with a message: %s", async (text) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "tokenizer.json"), text);
+    await expect(Tokenizer.load(folder)).rejects.toMatchObject({
+      code: "ERR_TOKENIZER",
+      message: expect.stringContaining("tokenizer.json"),
+    });
+  });
 });

@@ -1,0 +1,340 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type * as Load from "../../../lib/engine/load.js";
+import { Tokenizer } from "../../../lib/processing/index.js";
+import { jsonLines, runCli } from "../../support/cli.js";
+import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
+import { goldenJson, goldenPath } from "../../support/golden.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+let addon = fakeAddon();
+
+vi.mock("../../../lib/engine/load.js", async (original) => ({
+  ...(await original<typeof Load>()),
+  addonPath: () => "fake.node",
+  loadAddon: () => addon,
+}));
+
+const MODEL = goldenPath("qwen2_5_vl_a");
+const FOOD = fileURLToPath(new URL("../../../examples/food/tokenizer", import.meta.url));
+
+function use(options: FakeOptions = {}) {
+  addon = fakeAddon(options);
+}
+
+function argsOf<T>(verb: string): T[] {
+  return addon.calls.filter((call) => call.verb === verb).map(({ args }) => args as T);
+}
+
+beforeEach(() => use());
+
+describe("generate", () => {
+  it("prints the machine form", async () => {
+    const tokenizer = await Tokenizer.load(MODEL);
+    const tokens = [...tokenizer.encode("4 kcal"), 310];
+    use({ tokens });
+    const args = ["--model", MODEL, "--prompt", "2 + 2?", "--temperature", "0", "--max-new-tokens", "5", "--json"];
+    const { code, stdout, stderr } = await runCli(["generate", ...args]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(Object.keys(jsonLines(stdout)[0] ?? {})).toEqual([
+      "text",
+      "token_ids",
+      "logprobs",
+      "finish_reason",
+      "prompt_token_ids",
+    ]);
+    expect(jsonLines(stdout)).toEqual([
+      {
+        text: "4 kcal",
+        token_ids: tokens,
+        logprobs: tokens.map(() => -0.25),
+        finish_reason: "stop",
+        prompt_token_ids: expect.arrayContaining([311]),
+      },
+    ]);
+  });
+
+  it("sends pictures, sampling, seed and end tokens to the engine", async () => {
+    const image = goldenPath("images/square.png");
+    const prompt = "<image> or <image>?";
+    const sampling = [
+      "--top-k",
+      "7",
+      "--top_p",
+      "0.9",
+      "--minP",
+      "0.1",
+      "--temperature",
+      "0.5",
+      "--seed",
+      "9",
+      "--n",
+      "2",
+    ];
+    const { code, stdout } = await runCli([
+      "generate",
+      "--model",
+      MODEL,
+      "--image",
+      image,
+      image,
+      "--prompt",
+      prompt,
+      ...sampling,
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("--- 2 of 2");
+    const [call] = argsOf<{
+      n: number;
+      seed: number;
+      sampling: object;
+      prompts: { tokens: Int32Array; images: unknown[] }[];
+    }>("generate");
+    expect(call).toMatchObject({
+      n: 2,
+      seed: 9,
+      sampling: { topK: 7, topP: 0.9, minP: 0.1, temperature: 0.5, stopTokens: [310] },
+    });
+    expect(call?.prompts[0]?.images).toHaveLength(2);
+    expect(call?.prompts[0]?.tokens.filter((id) => id === 314)).toHaveLength(2 * 16);
+  });
+
+  it("takes the prompt as an argument, and a system message", async () => {
+    const { stdout } = await runCli(["generate", "--model", MODEL, "--system", "Be brief.", "--json", "what?"]);
+    const tokenizer = await Tokenizer.load(MODEL);
+    const prompt = tokenizer.decode(jsonLines(stdout)[0]?.prompt_token_ids as number[]);
+    expect(prompt).toBe(
+      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nwhat?<|im_end|>\n<|im_start|>assistant\n",
+    );
+  });
+
+  it("frees the engine also when it fails", async () => {
+    use({
+      fails: {
+        verb: "loadModel",
+        error: Object.assign(new Error("model.safetensors: too short"), { code: "ERR_CHECKPOINT" }),
+      },
+    });
+    const { code, stderr } = await runCli(["generate", "--model", MODEL, "--prompt", "x"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error \[ERR_CHECKPOINT\] model\.safetensors: too short\nhint: /);
+    expect(argsOf("engine.dispose")).toHaveLength(1);
+  });
+
+  it("ends with 130 when it is interrupted", async () => {
+    use({ hangs: "generate" });
+    const controller = new AbortController();
+    const running = runCli(["generate", "--model", MODEL, "--prompt", "x"], { signal: controller.signal });
+    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
+    controller.abort();
+    expect(await running).toMatchObject({ code: 130, stdout: "" });
+    expect(argsOf("engine.dispose")).toHaveLength(1);
+  });
+
+  it.each([
+    [["--prompt", "x"], 2, "model: must be given"],
+    [["--model", MODEL], 2, "there is no prompt"],
+    [["--model", MODEL, "--prompt", "x", "y"], 2, "given twice"],
+    [["--model", MODEL, "--prompt", "x", "--top-p", "2"], 2, "top_p (from --top-p): expected at most 1, got 2"],
+    [["--model", MODEL, "--prompt", "x", "--tempreature", "1"], 2, "Did you mean --temperature?"],
+    [["--model", MODEL, "--prompt", "<image>"], 1, "1 <image> markers, but 0 pictures"],
+    [["--model", MODEL, "--prompt", "x", "--image", "none.png"], 1, "none.png"],
+    [["--model", "no/such/folder", "--prompt", "x"], 1, "no/such/folder"],
+  ])("refuses %j", async (args, expected, message) => {
+    const { code, stdout, stderr } = await runCli(["generate", ...args]);
+    expect(stderr).toContain(message);
+    expect({ code, stdout }).toEqual({ code: expected, stdout: "" });
+  });
+});
+
+describe("score", () => {
+  const data = goldenPath("conversations.json");
+  const golden = goldenJson<{ prompts: { id: string; token_ids: number[] }[] }>("qwen2_5_vl_a/prompts.json").prompts;
+  const expected = golden.map(({ id, token_ids: ids }) => ({ id, token_ids: ids, logprobs: ids.map(() => -0.5) }));
+
+  it("prints a line per row", async () => {
+    const { code, stdout } = await runCli(["score", "--model", MODEL, "--data", data, "--json"]);
+    expect(code).toBe(0);
+    expect(jsonLines(stdout)).toEqual(expected);
+    expect(argsOf("loadModel")[0]).toMatchObject({ train: "none" });
+    expect(argsOf("logProbs")[0]).toMatchObject({ temperature: 1 });
+  });
+
+  it("accumulates the mean over all tokens, and saves gradients", async () => {
+    const out = join(temporaryFolder(), "g.safetensors");
+    const { stdout } = await runCli(["score", "--model", MODEL, "--data", data, "--json", "--gradients", out]);
+    expect(jsonLines(stdout)).toEqual(expected);
+    const totalTokens = golden.reduce((sum, { token_ids: ids }) => sum + ids.length, 0);
+    const calls = argsOf<{ loss: unknown; groups: { completions: Int32Array[] }[] }>("accumulate");
+    expect(calls.map(({ loss }) => loss)).toEqual(golden.map(() => ({ kind: "sft", totalTokens })));
+    expect(calls.map(({ groups }) => [...(groups[0]?.completions[0] ?? [])])).toEqual(
+      golden.map(({ token_ids: ids }) => ids),
+    );
+    expect(argsOf("loadModel")[0]).toMatchObject({ train: "full" });
+    expect(argsOf("save")).toEqual([expect.objectContaining({ path: out, what: "gradients", dtype: "f32" })]);
+    expect(argsOf("logProbs")).toEqual([]);
+  });
+
+  it("names rows that it leaves out, and does not count their tokens", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "broken.png"), "no picture");
+    const turns = (answer: string) => [
+      { from: "human", value: "?" },
+      { from: "gpt", value: answer },
+    ];
+    const rows = [
+      { id: "fine", conversations: turns("4") },
+      { id: "silent", conversations: [{ from: "human", value: "?" }] },
+      { id: "torn", image: "broken.png", conversations: turns("a long answer") },
+      { id: "wrong", conversations: 1 },
+    ];
+    const file = join(folder, "rows.json");
+    writeFileSync(file, JSON.stringify(rows));
+    const { code, stdout, stderr } = await runCli([
+      "score",
+      "--model",
+      MODEL,
+      "--data",
+      file,
+      "--json",
+      "--gradients",
+      "g",
+    ]);
+    expect(code).toBe(0);
+    expect(jsonLines(stdout).map(({ id }) => id)).toEqual(["fine"]);
+    for (const id of ["silent", "torn", "wrong"]) expect(stderr).toMatch(new RegExp(`warning: left out: .*${id}`));
+    expect(argsOf("accumulate")).toEqual([expect.objectContaining({ loss: { kind: "sft", totalTokens: 2 } })]);
+  });
+
+  it("sums up for people", async () => {
+    const { stdout } = await runCli(["score", "--model", MODEL, "--data", data]);
+    expect(stdout).toContain("mean negative log-likelihood 0.5000, perplexity 1.649");
+  });
+});
+
+describe("init-model", () => {
+  it("makes a folder from a preset and a tokenizer", async () => {
+    const out = join(temporaryFolder(), "new");
+    const { code, stdout } = await runCli([
+      "init-model",
+      "--preset",
+      "tiny",
+      "--tokenizer",
+      FOOD,
+      "--out",
+      out,
+      "--seed",
+      "5",
+      "--dtype",
+      "bf16",
+    ]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${out}: 1,234 parameters, bf16, seed 5\n` });
+    expect(readdirSync(out)).toEqual(expect.arrayContaining([...readdirSync(FOOD), "config.json"]));
+    const text = readFileSync(join(out, "config.json"), "utf8");
+    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16" }]);
+    const tokenizer = await Tokenizer.load(FOOD);
+    expect(JSON.parse(text)).toMatchObject({
+      model_type: "qwen2_5_vl",
+      vocab_size: tokenizer.vocabSize,
+      image_token_id: tokenizer.tokenId("<|image_pad|>"),
+      vision_start_token_id: tokenizer.tokenId("<|vision_start|>"),
+      eos_token_id: tokenizer.tokenId("<|im_end|>"),
+    });
+  });
+
+  it("reads a nested config.json, and writes what a bare tokenizer folder lacks", async () => {
+    const folder = temporaryFolder();
+    const bare = temporaryFolder();
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+      writeFileSync(join(bare, name), readFileSync(join(FOOD, name)));
+    }
+    const out = join(folder, "new");
+    const config = join(MODEL, "config.json");
+    expect((await runCli(["init-model", "--config", config, "--tokenizer", bare, "--out", out])).code).toBe(0);
+    const written = (name: string) => JSON.parse(readFileSync(join(out, name), "utf8")) as Record<string, unknown>;
+    const tokenizer = await Tokenizer.load(FOOD);
+    expect(written("config.json").text_config).toMatchObject({ hidden_size: 48, vocab_size: tokenizer.vocabSize });
+    expect(written("preprocessor_config.json")).toMatchObject({ patch_size: 14, merge_size: 2, min_pixels: 3136 });
+    expect(written("generation_config.json").eos_token_id).toContain(tokenizer.eosTokenId);
+  });
+
+  it("does not write over files unless forced", async () => {
+    const out = temporaryFolder();
+    writeFileSync(join(out, "precious"), "");
+    const args = ["init-model", "--preset", "tiny", "--tokenizer", FOOD, "--out", out];
+    expect(await runCli(args)).toMatchObject({ code: 2, stderr: expect.stringContaining("is not empty") });
+    expect(readdirSync(out)).toEqual(["precious"]);
+    expect((await runCli([...args, "--force"])).code).toBe(0);
+  });
+
+  it.each([
+    [[], "expected either --config or --preset"],
+    [["--preset", "huge"], "expected one of tiny, starter, bench-10m"],
+    [["--preset", "tiny", "--config", "c.json"], "expected either --config or --preset"],
+  ])("refuses %j", async (args, message) => {
+    const out = join(temporaryFolder(), "new");
+    const { code, stderr } = await runCli(["init-model", "--tokenizer", FOOD, "--out", out, ...args]);
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+});
+
+describe("doctor", () => {
+  it("passes without CUDA, and says why there is none", async () => {
+    const { code, stdout } = await runCli(["doctor", "--json"]);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout) as { ok: boolean; checks: { name: string; status: string; detail: string }[] };
+    expect(report.ok).toBe(true);
+    expect(report.checks.map(({ name }) => name)).toEqual([
+      "node",
+      "machine",
+      "sharp",
+      "addon",
+      "isa",
+      "threads",
+      "cuda",
+    ]);
+    expect(report.checks.at(-1)).toMatchObject({ status: "note", detail: "built without CUDA" });
+    expect((await runCli(["doctor"])).stdout).toMatch(/^ok {4}node/m);
+  });
+
+  it("fails with a hint where the addon does not work", async () => {
+    vi.stubEnv("VLMR1_THREADS", "several");
+    const { code, stdout } = await runCli(["doctor"]);
+    vi.unstubAllEnvs();
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/FAIL {2}threads .*VLMR1_THREADS[^]*Check VLMR1_THREADS/);
+  });
+});
+
+describe("the program", () => {
+  it("prints its version and its help", async () => {
+    expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: "1.2.3\n" });
+    const { code, stdout } = await runCli(["--help"]);
+    expect(code).toBe(0);
+    for (const name of ["train", "sft", "eval", "generate", "score", "init-model", "doctor"])
+      expect(stdout).toContain(`  ${name}`);
+  });
+
+  it.each(["train", "sft", "eval", "generate", "score", "init-model", "doctor"])(
+    "%s --help has an example",
+    async (name) => {
+      const { code, stdout } = await runCli([name, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(new RegExp(`Example[^]*vlmr1-native ${name}`));
+    },
+  );
+
+  it.each([
+    [["trian"], "Did you mean train?"],
+    [["--wrong"], "unknown option"],
+    [["doctor", "extra"], "too many arguments"],
+  ])("%j is wrong usage", async (args, message) => {
+    const { code, stderr } = await runCli(args);
+    expect(stderr).toContain(message);
+    expect(stderr).toMatch(/^error \[ERR_USAGE\] /);
+    expect(code).toBe(2);
+  });
+});
