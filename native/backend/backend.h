@@ -79,7 +79,7 @@ class Backend {
   virtual void download(const Tensor& from, void* host) = 0;      // host = from
   virtual void copy(const Tensor& from, Tensor& to) = 0;          // to = from
   virtual void fill(Tensor& x, float value) = 0;                  // x = value
-  virtual size_t memory_used() const = 0;
+  virtual size_t memory_used() const = 0;  // this and the peak: from any thread
   virtual size_t memory_peak() const = 0;
   virtual void trim() = 0;
 

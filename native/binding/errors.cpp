@@ -22,7 +22,7 @@ Failure current_failure(const std::string& verb) {
   }
 }
 
-Napi::Error to_js(Napi::Env env, const Failure& failure) {
+Napi::Error js_error(Napi::Env env, const Failure& failure) {
   Napi::Error error = Napi::Error::New(env, failure.message);
   error.Set("code", Napi::String::New(env, failure.code));
   return error;

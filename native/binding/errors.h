@@ -15,7 +15,7 @@ struct Failure {
 // Inside a catch block: what is being handled. `verb` names the call where the error itself does not.
 Failure current_failure(const std::string& verb);
 
-Napi::Error to_js(Napi::Env env, const Failure& failure);
+Napi::Error js_error(Napi::Env env, const Failure& failure);
 
 // Calls fn; native exceptions become JavaScript ones.
 template <typename Fn>
@@ -25,7 +25,7 @@ auto guarded(Napi::Env env, const char* verb, const Fn& fn) {
   } catch (const Napi::Error&) {
     throw;
   } catch (...) {
-    throw to_js(env, current_failure(verb));
+    throw js_error(env, current_failure(verb));
   }
 }
 
@@ -39,7 +39,7 @@ Napi::Value guarded_promise(Napi::Env env, const char* verb, const Fn& fn) {
   } catch (const Napi::Error& error) {
     return rejected(env, error.Value());
   } catch (...) {
-    return rejected(env, to_js(env, current_failure(verb)).Value());
+    return rejected(env, js_error(env, current_failure(verb)).Value());
   }
 }
 

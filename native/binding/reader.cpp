@@ -156,8 +156,7 @@ std::vector<float> Reader::float32_array() const {
 }
 
 std::vector<uint8_t> Reader::byte_array() const {
-  if (!is_typed(value_, napi_uint8_array) && !is_typed(value_, napi_uint8_clamped_array))
-    fail_expected("a Uint8Array");
+  if (!is_typed(value_, napi_uint8_array) && !is_typed(value_, napi_uint8_clamped_array)) fail_expected("a Uint8Array");
   return copy_elements<uint8_t>(value_.As<Napi::TypedArray>());
 }
 

@@ -30,7 +30,7 @@ std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
       it->second.pop_back();
       const size_t block = it->first;
       used_ += block;
-      if (used_ > peak_) peak_ = used_;
+      if (used_ > peak_) peak_ = used_.load();
       auto storage = std::make_shared<Storage>();
       storage->data = data;
       storage->bytes = block;
@@ -49,7 +49,7 @@ std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
   std::lock_guard<std::mutex> lock(mutex_);
   held_ += size;
   used_ += size;
-  if (used_ > peak_) peak_ = used_;
+  if (used_ > peak_) peak_ = used_.load();
   auto storage = std::make_shared<Storage>();
   storage->data = data;
   storage->bytes = size;

@@ -2,6 +2,7 @@
 // again would cost more than the kernels between the matrix products.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -28,9 +29,10 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
 
   std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;  // by block size
-  size_t used_ = 0;
-  size_t peak_ = 0;
-  size_t held_ = 0;
+  // Written under the lock, read from any thread.
+  std::atomic<size_t> used_{0};
+  std::atomic<size_t> peak_{0};
+  std::atomic<size_t> held_{0};
 };
 
 }  // namespace vlmr1

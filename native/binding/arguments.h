@@ -1,0 +1,81 @@
+// What JavaScript hands to the verbs, copied into plain structs on the main thread and fully checked: sizes against
+// each other here, values against the model where they are used.
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "binding/reader.h"
+#include "image/resample.h"
+#include "io/checkpoint.h"
+#include "models/model.h"
+#include "optim/adamw.h"
+#include "rl/generate.h"
+#include "rl/objective.h"
+
+namespace vlmr1::binding {
+
+struct EngineArguments {
+  bool cuda = false;
+  int threads = 0;
+  std::string isa;
+};
+EngineArguments read_engine(const Reader& options);
+
+struct LoadModelArguments {
+  std::string directory;
+  LoadOptions options;
+};
+LoadModelArguments read_load_model(const Reader& args);
+
+struct InitModelArguments {
+  std::string config;
+  std::string directory;
+  uint64_t seed = 0;
+  SaveDType dtype = SaveDType::kF32;
+};
+InitModelArguments read_init_model(const Reader& args);
+
+struct ProcessImageArguments {
+  std::vector<uint8_t> rgb;
+  int64_t width = 0, height = 0;
+  int64_t resized_width = 0, resized_height = 0;
+  PatchOptions patches;
+};
+ProcessImageArguments read_process_image(const Reader& args);
+
+struct GenerateArguments {
+  std::vector<Prompt> prompts;
+  int32_t n = 1;
+  SamplingOptions sampling;
+  uint64_t seed = 0;
+  uint64_t first_row = 0;
+};
+GenerateArguments read_generate(const Reader& args, const ModelInfo& model);
+
+struct LogProbsArguments {
+  std::vector<Group> groups;
+  float temperature = 1.0f;
+};
+LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model);
+
+struct AccumulateArguments {
+  std::vector<Group> groups;
+  Objective objective;
+};
+AccumulateArguments read_accumulate(const Reader& args, const ModelInfo& model);
+
+AdamWOptions read_step(const Reader& args);
+
+struct SaveArguments {
+  enum class What { kModel, kGradients, kState };
+  std::string path;
+  What what = What::kModel;
+  SaveDType dtype = SaveDType::kF32;
+  int64_t max_shard_bytes = 0;
+};
+SaveArguments read_save(const Reader& args);
+
+}  // namespace vlmr1::binding

@@ -1,0 +1,89 @@
+// Arguments of an engine's verbs, and those of files.
+#include <limits>
+
+#include "binding/arguments.h"
+#include "core/error.h"
+
+namespace vlmr1::binding {
+
+namespace {
+
+constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxSide = int64_t{1} << 24;
+constexpr int64_t kMaxPatchSide = 4096;
+constexpr double kMaxFloat = std::numeric_limits<float>::max();
+constexpr int64_t kMaxBytes = int64_t{1} << 53;
+
+SaveDType read_dtype(const Reader& reader) {
+  constexpr SaveDType dtypes[] = {SaveDType::kF32, SaveDType::kBF16, SaveDType::kF16};
+  return dtypes[reader.choice({"f32", "bf16", "f16"})];
+}
+
+std::array<float, 3> read_channels(const Reader& reader) {
+  const std::vector<Reader> items = reader.items();
+  check(items.size() == 3, ErrorCode::kArgument, reader.path(), ": expected 3 numbers, got ", items.size());
+  std::array<float, 3> values{};
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(items[i].number(-kMaxFloat, kMaxFloat));
+  return values;
+}
+
+}  // namespace
+
+EngineArguments read_engine(const Reader& options) {
+  EngineArguments result;
+  result.cuda = options.field("device").choice({"cpu", "cuda"}) == 1;
+  result.threads = static_cast<int>(options.field("threads").integer(0, kMaxThreads));
+  result.isa = options.field("isa").string();
+  return result;
+}
+
+LoadModelArguments read_load_model(const Reader& args) {
+  LoadModelArguments result;
+  result.directory = args.field("directory").path_string();
+  result.options.train = args.field("train").choice({"none", "full"}) == 1;
+  result.options.freeze_vision = args.field("freezeVision").boolean();
+  result.options.gradient_checkpointing = args.field("gradientCheckpointing").boolean();
+  return result;
+}
+
+InitModelArguments read_init_model(const Reader& args) {
+  InitModelArguments result;
+  result.config = args.field("config").string();
+  result.directory = args.field("directory").path_string();
+  result.seed = args.field("seed").natural();
+  result.dtype = read_dtype(args.field("dtype"));
+  return result;
+}
+
+ProcessImageArguments read_process_image(const Reader& args) {
+  ProcessImageArguments result;
+  result.width = args.field("width").integer(1, kMaxSide);
+  result.height = args.field("height").integer(1, kMaxSide);
+  result.resized_width = args.field("resizedWidth").integer(1, kMaxSide);
+  result.resized_height = args.field("resizedHeight").integer(1, kMaxSide);
+  const auto side = [&](const char* name) { return static_cast<int32_t>(args.field(name).integer(1, kMaxPatchSide)); };
+  result.patches.patch_size = side("patchSize");
+  result.patches.temporal_patch_size = side("temporalPatchSize");
+  result.patches.merge_size = side("mergeSize");
+  result.patches.mean = read_channels(args.field("mean"));
+  result.patches.std = read_channels(args.field("std"));
+  result.patches.rescale_factor = args.field("rescaleFactor").number(-kMaxFloat, kMaxFloat);
+  const Reader rgb = args.field("rgb");
+  result.rgb = rgb.byte_array();
+  check(static_cast<int64_t>(result.rgb.size()) == result.width * result.height * 3, ErrorCode::kArgument, rgb.path(),
+        ": expected ", result.height, " × ", result.width, " × 3 bytes, got ", result.rgb.size());
+  return result;
+}
+
+SaveArguments read_save(const Reader& args) {
+  constexpr SaveArguments::What whats[] = {SaveArguments::What::kModel, SaveArguments::What::kGradients,
+                                           SaveArguments::What::kState};
+  SaveArguments result;
+  result.path = args.field("path").path_string();
+  result.what = whats[args.field("what").choice({"model", "gradients", "state"})];
+  result.dtype = read_dtype(args.field("dtype"));
+  result.max_shard_bytes = args.field("maxShardBytes").integer(1, kMaxBytes - 1);
+  return result;
+}
+
+}  // namespace vlmr1::binding

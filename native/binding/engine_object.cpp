@@ -1,0 +1,129 @@
+#include "binding/engine_object.h"
+
+#include <limits>
+#include <utility>
+
+#include "binding/arguments.h"
+#include "binding/errors.h"
+#include "binding/results.h"
+#include "core/cores.h"
+#include "core/error.h"
+
+namespace vlmr1::binding {
+
+namespace {
+
+struct LoadedModel {
+  uint64_t id = 0;
+  ModelInfo info;
+};
+
+LoadedModel load_into(EngineContents& engine, const LoadModelArguments& args) {
+  std::unique_ptr<Model> model = Model::load(*engine.backend, args.directory, args.options);
+  const LoadedModel loaded{engine.next_model++, model->info()};
+  engine.models.emplace(loaded.id, std::move(model));
+  return loaded;
+}
+
+int64_t write_random_model(Backend& backend, const InitModelArguments& args) {
+  const std::unique_ptr<Model> model = Model::random(backend, args.config, args.seed);
+  save_parameters(backend, model->parameters(), args.directory, args.dtype, std::numeric_limits<int64_t>::max());
+  return model->info().parameters;
+}
+
+Picture make_picture(const ProcessImageArguments& args) {
+  const std::vector<uint8_t> resized =
+      resize_bicubic(args.rgb.data(), args.width, args.height, args.resized_width, args.resized_height);
+  return pack_patches(resized, args.resized_width, args.resized_height, args.patches);
+}
+
+}  // namespace
+
+Napi::Function EngineObject::define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {
+                         InstanceAccessor<&EngineObject::device>("device"),
+                         InstanceAccessor<&EngineObject::threads>("threads"),
+                         InstanceAccessor<&EngineObject::isa>("isa"),
+                         InstanceMethod<&EngineObject::memory>("memory"),
+                         InstanceMethod<&EngineObject::load_model>("loadModel"),
+                         InstanceMethod<&EngineObject::init_model>("initModel"),
+                         InstanceMethod<&EngineObject::process_image>("processImage"),
+                         InstanceMethod<&EngineObject::dispose>("dispose"),
+                     });
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {
+  guarded(info.Env(), "Engine", [&] {
+    const EngineArguments args = read_engine(Reader(info[0], "Engine"));
+    std::unique_ptr<Backend> backend;
+    threads_ = args.threads > 0 ? args.threads : physical_cores();
+    if (args.cuda) {
+      device_ = "cuda";
+      backend = make_cuda_backend();
+    } else {
+      device_ = "cpu";
+      isa_ = args.isa.empty() ? cpu_isa_info().selected : args.isa;
+      backend = make_cpu_backend({threads_, args.isa});
+    }
+    engine_ = std::make_shared<EngineHandle>(EngineThread::start(info.Env(), std::move(backend)));
+  });
+}
+
+Napi::Value EngineObject::device(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), device_); }
+Napi::Value EngineObject::threads(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), threads_); }
+Napi::Value EngineObject::isa(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), isa_); }
+
+Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "memory", [&]() -> Napi::Value {
+    check(!engine_->thread->closing(), ErrorCode::kState, "memory: the engine was disposed");
+    auto object = Napi::Object::New(info.Env());
+    object.Set("used", static_cast<double>(engine_->thread->memory_used()));
+    object.Set("peak", static_cast<double>(engine_->thread->memory_peak()));
+    return object;
+  });
+}
+
+Call EngineObject::call(const Napi::CallbackInfo& info, const char* verb, bool interruptible) {
+  return {info.Env(), verb, info.This().As<Napi::Object>(), info[1], {}, interruptible};
+}
+
+Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "loadModel", [&] {
+    auto run = [args = read_load_model(Reader(info[0], "loadModel"))](EngineContents& engine, Job&) {
+      return load_into(engine, args);
+    };
+    auto wrap = [engine = engine_](Napi::Env env, const LoadedModel& loaded) -> Napi::Value {
+      return ModelObject::make(env, engine, loaded.id, loaded.info);
+    };
+    return engine_->thread->post(info.Env(), make_job(call(info, "loadModel"), std::move(run), std::move(wrap)));
+  });
+}
+
+Napi::Value EngineObject::init_model(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "initModel", [&] {
+    auto run = [args = read_init_model(Reader(info[0], "initModel"))](EngineContents& engine, Job&) {
+      return write_random_model(*engine.backend, args);
+    };
+    auto wrap = [](Napi::Env env, int64_t parameters) -> Napi::Value {
+      auto object = Napi::Object::New(env);
+      object.Set("parameters", static_cast<double>(parameters));
+      return object;
+    };
+    return engine_->thread->post(info.Env(), make_job(call(info, "initModel"), std::move(run), std::move(wrap)));
+  });
+}
+
+Napi::Value EngineObject::process_image(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "processImage", [&] {
+    auto run = [args = read_process_image(Reader(info[0], "processImage"))](EngineContents&, Job&) {
+      return make_picture(args);
+    };
+    auto wrap = [](Napi::Env env, const Picture& picture) { return to_js(env, picture); };
+    return engine_->thread->post(info.Env(), make_job(call(info, "processImage"), std::move(run), std::move(wrap)));
+  });
+}
+
+void EngineObject::dispose(const Napi::CallbackInfo& info) { engine_->thread->close(info.Env()); }
+
+}  // namespace vlmr1::binding

@@ -1,0 +1,162 @@
+#include <utility>
+
+#include "binding/arguments.h"
+#include "binding/engine_object.h"
+#include "binding/errors.h"
+#include "binding/results.h"
+#include "core/error.h"
+
+namespace vlmr1::binding {
+
+namespace {
+
+std::vector<std::vector<Completion>> run_generate(Model& model, const GenerateArguments& args, Job& job) {
+  for (size_t i = 0; i < args.prompts.size(); ++i)
+    model.check_prompt(args.prompts[i], "generate: prompts[" + std::to_string(i) + "]");
+  return generate(model, args.prompts, args.n, args.sampling, args.seed, args.first_row, job.stop(),
+                  [&job](const GenerateProgress& progress) { job.report(progress); });
+}
+
+void check_groups(const Model& model, const std::vector<Group>& groups, const char* verb) {
+  for (size_t i = 0; i < groups.size(); ++i)
+    model.check_prompt(groups[i].prompt, std::string(verb) + ": groups[" + std::to_string(i) + "].prompt");
+}
+
+TokenScores run_log_probs(Model& model, const LogProbsArguments& args, Job& job) {
+  check_groups(model, args.groups, "logProbs");
+  return score(model, args.groups, args.temperature, job.stop());
+}
+
+void check_trainable(const Model& model, const char* verb) {
+  check(model.info().trainable_parameters > 0, ErrorCode::kState, verb,
+        ": the model was loaded with train \"none\"; load it with \"full\"");
+}
+
+vlmr1::AccumulateResult run_accumulate(Model& model, const AccumulateArguments& args, Job& job) {
+  check_trainable(model, "accumulate");
+  check_groups(model, args.groups, "accumulate");
+  return vlmr1::accumulate(model, args.groups, args.objective, job.stop());
+}
+
+Nothing run_save(Model& model, const SaveArguments& args) {
+  switch (args.what) {
+    case SaveArguments::What::kModel:
+      save_parameters(model.backend(), model.parameters(), args.path, args.dtype, args.max_shard_bytes);
+      break;
+    case SaveArguments::What::kGradients: save_gradients(model.backend(), model.parameters(), args.path); break;
+    case SaveArguments::What::kState: save_state(model.backend(), model.parameters(), args.path); break;
+  }
+  return {};
+}
+
+}  // namespace
+
+Napi::Function ModelObject::define(Napi::Env env) {
+  return DefineClass(env, "Model",
+                     {
+                         InstanceMethod<&ModelObject::info>("info"),
+                         InstanceMethod<&ModelObject::generate>("generate"),
+                         InstanceMethod<&ModelObject::log_probs>("logProbs"),
+                         InstanceMethod<&ModelObject::accumulate>("accumulate"),
+                         InstanceMethod<&ModelObject::zero_gradients>("zeroGradients"),
+                         InstanceMethod<&ModelObject::step>("step"),
+                         InstanceMethod<&ModelObject::save>("save"),
+                         InstanceMethod<&ModelObject::load_state>("loadState"),
+                         InstanceMethod<&ModelObject::dispose>("dispose"),
+                     });
+}
+
+Napi::Object ModelObject::make(Napi::Env env, std::shared_ptr<EngineHandle> engine, uint64_t id,
+                               const ModelInfo& model) {
+  Contents contents{std::move(engine), id, model};
+  return env.GetInstanceData<AddonData>()->model_constructor.New({Napi::External<Contents>::New(env, &contents)});
+}
+
+ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
+  if (!info[0].IsExternal())
+    throw js_error(info.Env(), {error_code_name(ErrorCode::kArgument), "Model: made by Engine.loadModel() only"});
+  contents_ = *info[0].As<Napi::External<Contents>>().Data();
+}
+
+ModelObject::~ModelObject() { release(); }
+
+void ModelObject::release() {
+  if (contents_.engine) contents_.engine->thread->release_model(contents_.id);
+  contents_.engine.reset();
+}
+
+const ModelObject::Contents& ModelObject::open(const char* verb) const {
+  check(contents_.engine != nullptr, ErrorCode::kState, verb, ": the model was disposed");
+  return contents_;
+}
+
+Call ModelObject::call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index, bool interruptible) {
+  return {info.Env(), verb, info.This().As<Napi::Object>(), info[abort_index], {}, interruptible};
+}
+
+template <typename Read, typename Run>
+Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read read, Run run) {
+  return guarded_promise(call.env, call.verb, [&] {
+    const Contents& model = open(call.verb);
+    auto on_engine = [id = model.id, parsed = read(Reader(args, call.verb), model.info), run = std::move(run)](
+                         EngineContents& engine, Job& job) { return run(engine.model(id), parsed, job); };
+    auto wrap = [](Napi::Env env, const auto& result) { return to_js(env, result); };
+    return model.engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
+  });
+}
+
+Napi::Value ModelObject::info(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "info", [&] { return to_js(info.Env(), open("info").info); });
+}
+
+Napi::Value ModelObject::generate(const Napi::CallbackInfo& info) {
+  Call verb = call(info, "generate", 2);
+  verb.progress = info[1];
+  return submit(verb, info[0], read_generate, run_generate);
+}
+
+Napi::Value ModelObject::log_probs(const Napi::CallbackInfo& info) {
+  return submit(call(info, "logProbs"), info[0], read_log_probs, run_log_probs);
+}
+
+Napi::Value ModelObject::accumulate(const Napi::CallbackInfo& info) {
+  return submit(call(info, "accumulate"), info[0], read_accumulate, run_accumulate);
+}
+
+Napi::Value ModelObject::zero_gradients(const Napi::CallbackInfo& info) {
+  return submit(
+      call(info, "zeroGradients", 0, false), {}, [](const Reader&, const ModelInfo&) { return Nothing{}; },
+      [](Model& model, const Nothing&, Job&) {
+        model.parameters().zero_grad(model.backend());
+        return Nothing{};
+      });
+}
+
+Napi::Value ModelObject::step(const Napi::CallbackInfo& info) {
+  return submit(
+      call(info, "step", 1, false), info[0], [](const Reader& args, const ModelInfo&) { return read_step(args); },
+      [](Model& model, const AdamWOptions& options, Job&) {
+        check_trainable(model, "step");
+        return adamw_step(model.backend(), model.parameters(), options);
+      });
+}
+
+Napi::Value ModelObject::save(const Napi::CallbackInfo& info) {
+  return submit(
+      call(info, "save"), info[0], [](const Reader& args, const ModelInfo&) { return read_save(args); },
+      [](Model& model, const SaveArguments& args, Job&) { return run_save(model, args); });
+}
+
+Napi::Value ModelObject::load_state(const Napi::CallbackInfo& info) {
+  return submit(
+      call(info, "loadState", 1, false), info[0],
+      [](const Reader& args, const ModelInfo&) { return args.field("path").path_string(); },
+      [](Model& model, const std::string& path, Job&) {
+        vlmr1::load_state(model.backend(), model.parameters(), path);
+        return Nothing{};
+      });
+}
+
+void ModelObject::dispose(const Napi::CallbackInfo&) { release(); }
+
+}  // namespace vlmr1::binding

@@ -1,0 +1,120 @@
+#include "binding/results.h"
+
+#include <algorithm>
+
+namespace vlmr1::binding {
+
+namespace {
+
+Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
+Napi::Value number(Napi::Env env, int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+
+Napi::Value typed_array(Napi::Env env, const std::vector<float>& values) {
+  auto array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Value typed_array(Napi::Env env, const std::vector<int32_t>& values) {
+  auto array = Napi::Int32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+// fn(item, index) for each item of a list.
+template <typename List, typename Fn>
+Napi::Array array_of(Napi::Env env, const List& list, const Fn& fn) {
+  auto array = Napi::Array::New(env, list.size());
+  for (size_t i = 0; i < list.size(); ++i) array.Set(static_cast<uint32_t>(i), fn(list[i], i));
+  return array;
+}
+
+Napi::Value token_values(Napi::Env env, const TokenValues& values) {
+  return array_of(env, values, [&](const auto& group, size_t) {
+    return array_of(env, group, [&](const auto& tokens, size_t) { return typed_array(env, tokens); });
+  });
+}
+
+}  // namespace
+
+Napi::Value to_js(Napi::Env env, const Nothing&) { return env.Undefined(); }
+
+Napi::Value to_js(Napi::Env env, const std::vector<std::string>& strings) {
+  return array_of(env, strings, [&](const std::string& text, size_t) { return Napi::String::New(env, text); });
+}
+
+Napi::Value to_js(Napi::Env env, const GenerateProgress& progress) {
+  auto object = Napi::Object::New(env);
+  object.Set("tokens", number(env, progress.tokens));
+  object.Set("finished", number(env, progress.finished));
+  object.Set("total", number(env, progress.total));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const ModelInfo& info) {
+  auto object = Napi::Object::New(env);
+  object.Set("modelType", Napi::String::New(env, info.model_type));
+  object.Set("parameters", number(env, info.parameters));
+  object.Set("trainableParameters", number(env, info.trainable_parameters));
+  object.Set("vocabSize", number(env, info.vocab_size));
+  object.Set("imageTokenId", number(env, int64_t{info.image_token_id}));
+  object.Set("videoTokenId", number(env, int64_t{info.video_token_id}));
+  object.Set("patchSize", number(env, int64_t{info.patch_size}));
+  object.Set("temporalPatchSize", number(env, int64_t{info.temporal_patch_size}));
+  object.Set("mergeSize", number(env, int64_t{info.merge_size}));
+  object.Set("maxPositionEmbeddings", number(env, info.max_position_embeddings));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const Picture& picture) {
+  auto object = Napi::Object::New(env);
+  object.Set("pixelValues", typed_array(env, picture.pixel_values));
+  object.Set("grid", array_of(env, picture.grid, [&](int32_t side, size_t) { return number(env, int64_t{side}); }));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& completions) {
+  return array_of(env, completions, [&](const auto& prompt, size_t) {
+    return array_of(env, prompt, [&](const Completion& completion, size_t) {
+      auto object = Napi::Object::New(env);
+      object.Set("tokens", typed_array(env, completion.tokens));
+      object.Set("logProbs", typed_array(env, completion.log_probs));
+      object.Set("samplingLogProbs", typed_array(env, completion.sampling_log_probs));
+      object.Set("finishReason", Napi::String::New(env, completion.stopped ? "stop" : "length"));
+      return object;
+    });
+  });
+}
+
+Napi::Value to_js(Napi::Env env, const TokenScores& scores) {
+  return array_of(env, scores.log_probs, [&](const auto& group, size_t g) {
+    return array_of(env, group, [&](const auto& log_probs, size_t c) {
+      auto object = Napi::Object::New(env);
+      object.Set("logProbs", typed_array(env, log_probs));
+      object.Set("entropy", typed_array(env, scores.entropy.at(g).at(c)));
+      return object;
+    });
+  });
+}
+
+Napi::Value to_js(Napi::Env env, const AccumulateResult& result) {
+  auto object = Napi::Object::New(env);
+  object.Set("loss", number(env, result.loss));
+  object.Set("tokens", number(env, result.tokens));
+  object.Set("entropySum", number(env, result.entropy_sum));
+  object.Set("klSum", number(env, result.kl_sum));
+  object.Set("clipLowSum", number(env, result.clip_low_sum));
+  object.Set("clipHighSum", number(env, result.clip_high_sum));
+  object.Set("logProbs", token_values(env, result.log_probs));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const StepResult& result) {
+  auto object = Napi::Object::New(env);
+  object.Set("gradNorm", number(env, double{result.grad_norm}));
+  object.Set("skipped", Napi::Boolean::New(env, result.skipped));
+  object.Set("nonFinite", to_js(env, result.non_finite));
+  return object;
+}
+
+}  // namespace vlmr1::binding
