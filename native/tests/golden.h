@@ -11,8 +11,7 @@
 
 namespace vlmr1::testing {
 
-// In the folder that VLMR1_GOLDEN_DIR names, otherwise in the sources' test/golden. Skips the test when the file is not
-// there.
+// In the folder that VLMR1_GOLDEN_DIR names, otherwise in the sources' test/golden.
 std::string golden_path(const std::string& name);
 Json golden_json(const std::string& name);
 
