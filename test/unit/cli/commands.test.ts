@@ -305,7 +305,7 @@ describe("doctor", () => {
     const { code, stdout } = await runCli(["doctor"]);
     vi.unstubAllEnvs();
     expect(code).toBe(1);
-    expect(stdout).toMatch(/FAIL {2}threads .*VLMR1_THREADS[^]*Check VLMR1_THREADS/);
+    expect(stdout).toMatch(/FAIL {2}threads .*VLMR1_THREADS[\s\S]*Check VLMR1_THREADS/);
   });
 });
 
@@ -323,7 +323,7 @@ describe("the program", () => {
     async (name) => {
       const { code, stdout } = await runCli([name, "--help"]);
       expect(code).toBe(0);
-      expect(stdout).toMatch(new RegExp(`Example[^]*vlmr1-native ${name}`));
+      expect(stdout).toMatch(new RegExp(`Example[\\s\\S]*vlmr1-native ${name}`));
     },
   );
 

@@ -115,7 +115,7 @@ describe("loadConversations", () => {
     const loading = loadConversations(write("bad.json", rows));
     await expect(loading).rejects.toMatchObject({
       code: "ERR_DATA",
-      message: expect.stringMatching(/none of 9 rows[^]*"r0"[^]*4 more/),
+      message: expect.stringMatching(/none of 9 rows[\s\S]*"r0"[\s\S]*4 more/),
     });
     await expect(loadConversations(write("empty.json", "[]"))).rejects.toMatchObject({ code: "ERR_DATA" });
     await expect(loadConversations(write("empty.jsonl", "\n"))).rejects.toMatchObject({ code: "ERR_DATA" });
