@@ -52,7 +52,8 @@ function placeholder(field: Field): string {
 function helpText(field: Field): string {
   const also = field.aliases.length > 0 ? ` (also --${field.aliases.join(", --")})` : "";
   const { defaultValue } = field;
-  const shown = defaultValue === undefined || field.kind === "boolean" ? "" : ` (default: ${show(defaultValue)})`;
+  const empty = defaultValue === undefined || (Array.isArray(defaultValue) && defaultValue.length === 0);
+  const shown = empty || field.kind === "boolean" ? "" : ` (default: ${show(defaultValue)})`;
   return `${field.description}${also}${shown}`;
 }
 

@@ -27,7 +27,7 @@ export function addonPath(root: string = packageRoot()): string {
       `no native addon for ${process.platform}-${process.arch} (Node ${process.versions.node}) under ${root}`,
       {
         hint:
-          "In a source checkout run `npm run build:native` (needs a C++20 compiler and either cmake or python3 and make); " +
+          "In a source checkout run `npm run build` (needs a C++20 compiler and either cmake or python3 and make); " +
           "in an installed package reinstall it, or check that this platform has prebuilt binaries.",
         cause,
       },
