@@ -1,0 +1,43 @@
+import { appendFileSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { JsonlReporter } from "../../../lib/report/index.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+const base = { objective: "grpo" as const, totalSteps: 9, rows: 1, parameters: 1, trainableParameters: 1 };
+const step = (number: number, metrics: Record<string, number>) => ({
+  step: number,
+  totalSteps: 9,
+  epoch: number,
+  metrics,
+  completions: [],
+});
+
+test("a resumed run drops what came after its checkpoint, and a torn last line", async () => {
+  const outputDir = temporaryFolder();
+  const reporter = new JsonlReporter(outputDir, { completions: true });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  await reporter.onEvaluation(0, { eval_reward: 1 });
+  for (const number of [1, 2, 3]) await reporter.onStep(step(number, { reward: number }));
+  const path = join(outputDir, "metrics.jsonl");
+  appendFileSync(path, '{"step":4,"rew');
+  await new JsonlReporter(outputDir, { completions: true }).onStart({ ...base, outputDir, firstStep: 2 });
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { step: 0, eval_reward: 1 },
+    { step: 1, epoch: 1, reward: 1 },
+    { step: 2, epoch: 2, reward: 2 },
+  ]);
+});
+
+test("what is not a number is null, as JSON has it", async () => {
+  const outputDir = temporaryFolder();
+  const reporter = new JsonlReporter(outputDir, { completions: false });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  await reporter.onStep(step(1, { reward: Number.NaN }));
+  expect(JSON.parse(readFileSync(join(outputDir, "metrics.jsonl"), "utf8"))).toEqual({
+    step: 1,
+    epoch: 1,
+    reward: null,
+  });
+});

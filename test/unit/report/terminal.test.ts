@@ -1,0 +1,104 @@
+import { describe, expect, test } from "vitest";
+import { columnsOf, formatDuration, formatTable } from "../../../lib/report/format.js";
+import { type StepReport, TerminalReporter } from "../../../lib/report/index.js";
+
+const run = {
+  objective: "grpo" as const,
+  outputDir: "out",
+  firstStep: 0,
+  totalSteps: 10,
+  rows: 5,
+  parameters: 3_100_000,
+  trainableParameters: 3_100_000,
+};
+const report = (step: number): StepReport => ({
+  step,
+  totalSteps: 10,
+  epoch: step / 5,
+  metrics: { reward: step / 10, "completions/mean_length": 31.4, loss: 0.1 },
+  completions: [],
+});
+
+function reporter(isTTY: boolean, loggingSteps = 5, columns = 100) {
+  let text = "";
+  let time = 0;
+  const write = (part: string) => {
+    text += part;
+  };
+  const screen = { write, isTTY, columns };
+  return {
+    terminal: new TerminalReporter({ screen, loggingSteps, now: () => time }),
+    text: () => text,
+    pass: (milliseconds: number) => {
+      time += milliseconds;
+    },
+  };
+}
+
+describe("into a file", () => {
+  test("a line for the first, every Nth and the last step, and no control characters", () => {
+    const { terminal, text, pass } = reporter(false, 4);
+    terminal.onStart(run);
+    for (let step = 1; step <= 10; step += 1) {
+      pass(2000);
+      terminal.onProgress({ phase: "sampling", fraction: 0.5 });
+      terminal.onStep(report(step));
+    }
+    terminal.onWarning("careful");
+    terminal.onEnd({ status: "finished", step: 10, checkpoint: "out/checkpoints/step-000010" });
+    expect(text().split("\n")).toEqual([
+      "GRPO: 10 steps, 5 rows, 3.1 M parameters",
+      "1/10  reward 0.100  length 31  18 s left",
+      "4/10  reward 0.400  length 31  12 s left",
+      "8/10  reward 0.800  length 31  4 s left",
+      "10/10  reward 1.000  length 31  0 s left",
+      "warning: careful",
+      "finished after 10 steps in 20 s, checkpoint out/checkpoints/step-000010",
+      "",
+    ]);
+  });
+
+  test("the time left of a resumed run counts its own steps only", () => {
+    const { terminal, text, pass } = reporter(false, 1);
+    terminal.onStart({ ...run, firstStep: 8 });
+    pass(60_000);
+    terminal.onStep(report(9));
+    expect(text()).toContain("1 min 0 s left");
+  });
+});
+
+describe("on a terminal", () => {
+  test("one line is drawn over, at most ten times a second, never wider than the screen", () => {
+    const { terminal, text, pass } = reporter(true, 1, 60);
+    terminal.onStart(run);
+    terminal.onStep(report(1));
+    const before = text().length;
+    for (let i = 0; i < 50; i += 1) terminal.onProgress({ phase: "sampling", fraction: i / 50 });
+    expect(text().length).toBe(before);
+    pass(200);
+    terminal.onProgress({ phase: "sampling", fraction: 0.9 });
+    expect(text().length).toBeGreaterThan(before);
+    expect(text().split("\n")).toHaveLength(2);
+    for (const drawn of text().split("\r").slice(1)) expect(drawn.replace("\u001b[K", "").length).toBeLessThan(60);
+  });
+
+  test("a warning gets a line of its own above the bar", () => {
+    const { terminal, text } = reporter(true);
+    terminal.onStart(run);
+    terminal.onStep(report(3));
+    terminal.onWarning("careful");
+    const lines = text().split("\n");
+    expect(lines.at(-2)).toMatch(/warning: careful$/);
+    expect(lines.at(-1)).toContain("3/10");
+  });
+});
+
+test("durations and tables, with wide characters", () => {
+  expect([59_400, 61_000, 5_400_000].map(formatDuration)).toEqual(["59 s", "1 min 1 s", "1 h 30 min"]);
+  const lines = formatTable([
+    ["苹果", "1.5"],
+    ["x", "10.5"],
+  ]);
+  expect(lines).toEqual(["苹果   1.5", "x     10.5"]);
+  expect(new Set(lines.map(columnsOf)).size).toBe(1);
+});
