@@ -37,22 +37,6 @@ std::vector<int64_t> axes_of(const Shape& shape) {
   return axes;
 }
 
-std::vector<int64_t> file_axes(const Parameter& parameter) {
-  return parameter.file_shape.empty() ? axes_of(parameter.value.shape()) : parameter.file_shape;
-}
-
-// Whether `stored` is `shape` with its last axis cut into several, as the weights of a convolution that the model runs
-// as a matrix product.
-bool unfolds_last_axis(const std::vector<int64_t>& stored, const Shape& shape) {
-  const auto kept = static_cast<size_t>(std::max(shape.rank() - 1, 0));
-  if (shape.rank() < 2 || stored.size() <= kept + 1) return false;
-  for (size_t i = 0; i < kept; ++i)
-    if (stored[i] != shape[static_cast<int>(i)]) return false;
-  int64_t last = 1;
-  for (size_t i = kept; i < stored.size(); ++i) last *= stored[i];
-  return last == shape.cols();
-}
-
 // What is wrong with a checkpoint, gathered so that one error can name all of it.
 class Problems {
  public:
@@ -126,19 +110,12 @@ bool readable_as_f32(const StoredTensor& tensor) {
 }
 
 void check_stored(const Parameter& parameter, const StoredTensor& stored, Problems& problems) {
-  const bool fits = stored.shape == file_axes(parameter) || stored.shape == axes_of(parameter.value.shape()) ||
-                    (parameter.file_shape.empty() && unfolds_last_axis(stored.shape, parameter.value.shape()));
-  if (!fits)
-    problems.add("of another shape", parameter.name + " (expected " + axes_text(file_axes(parameter)) + ", got " +
-                                         axes_text(stored.shape) + ")");
+  const std::vector<int64_t> expected = axes_of(parameter.value.shape());
+  if (stored.shape != expected)
+    problems.add("of another shape",
+                 parameter.name + " (expected " + axes_text(expected) + ", got " + axes_text(stored.shape) + ")");
   if (!readable_as_f32(stored))
     problems.add("of a dtype that is no floating point", parameter.name + " (" + stored.dtype + ")");
-}
-
-void upload_stored(Backend& backend, Tensor& to, const StoredTensor& stored, std::vector<float>& buffer) {
-  buffer.resize(static_cast<size_t>(stored.numel()));
-  read_f32(stored, buffer.data());
-  backend.upload(to, buffer.data());
 }
 
 const char* stored_name(SaveDType dtype) {
@@ -151,12 +128,12 @@ const char* stored_name(SaveDType dtype) {
 }
 
 // `buffer` is shared by all tensors of a file, so that one is on the host at a time.
-TensorToWrite to_write(Backend& backend, const std::string& name, const char* dtype, const std::vector<int64_t>& axes,
-                       const Tensor& value, const std::shared_ptr<std::vector<float>>& buffer) {
+TensorToWrite to_write(Backend& backend, const std::string& name, const char* dtype, const Tensor& value,
+                       const std::shared_ptr<std::vector<float>>& buffer) {
   TensorToWrite tensor;
   tensor.name = name;
   tensor.dtype = dtype;
-  tensor.shape = axes;
+  tensor.shape = axes_of(value.shape());
   tensor.fetch = [&backend, value, buffer] {
     buffer->resize(static_cast<size_t>(value.numel()));
     backend.download(value, buffer->data());
@@ -260,8 +237,9 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
   std::vector<float> buffer;
   for (Parameter& parameter : parameters.all()) {
     const StoredTensor& stored = *model.tensors.at(parameter.name);
-    if (stored.shape != axes_of(parameter.value.shape())) parameter.file_shape = stored.shape;
-    upload_stored(backend, parameter.value, stored, buffer);
+    buffer.resize(static_cast<size_t>(stored.numel()));
+    read_f32(stored, buffer.data());
+    backend.upload(parameter.value, buffer.data());
   }
   parameters.touch();
 }
@@ -273,8 +251,7 @@ void save_parameters(Backend& backend, const ParameterStore& parameters, const s
   const auto buffer = std::make_shared<std::vector<float>>();
   std::vector<TensorToWrite> tensors;
   for (const Parameter& parameter : parameters.all())
-    tensors.push_back(
-        to_write(backend, parameter.name, stored_name(dtype), file_axes(parameter), parameter.value, buffer));
+    tensors.push_back(to_write(backend, parameter.name, stored_name(dtype), parameter.value, buffer));
   const std::vector<Shard> shards = cut_into_shards(std::move(tensors), max_shard_bytes);
   std::set<std::string> written;
   for (size_t i = 0; i < shards.size(); ++i) {
@@ -293,8 +270,7 @@ void save_gradients(Backend& backend, const ParameterStore& parameters, const st
   const auto buffer = std::make_shared<std::vector<float>>();
   std::vector<TensorToWrite> tensors;
   for (const Parameter& parameter : parameters.all())
-    if (parameter.grad)
-      tensors.push_back(to_write(backend, parameter.name, "F32", file_axes(parameter), parameter.grad, buffer));
+    if (parameter.grad) tensors.push_back(to_write(backend, parameter.name, "F32", parameter.grad, buffer));
   check(!tensors.empty(), ErrorCode::kState, "save: the model was loaded without training, it has no gradients");
   write_safetensors(file, tensors, kMetadata);
 }

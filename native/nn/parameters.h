@@ -19,8 +19,6 @@ struct Parameter {
   bool trainable = false;
   bool decays = false;       // weight decay applies: two or more axes
   int64_t train_offset = 0;  // first element among the trainable ones (gradients and moments)
-  // Axes in the checkpoint where they are not those of `value` (a convolution's five axes); empty: the same.
-  std::vector<int64_t> file_shape;
 };
 
 class ParameterStore {

@@ -1,0 +1,234 @@
+#include "io/checkpoint.h"
+
+#include <filesystem>
+#include <set>
+
+#include "backend/backend.h"
+#include "io/files.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "tests/testing.h"
+
+namespace vlmr1 {
+namespace {
+
+using testing::same_bits;
+using testing::TemporaryFolder;
+
+constexpr int64_t kOneFile = int64_t{1} << 40;
+
+// A frozen parameter of five axes, and trained ones.
+struct Fixture {
+  Fixture() : backend(make_cpu_backend({1, ""})), store(*backend, specs()) {
+    for (size_t i = 0; i < store.all().size(); ++i) set(store.all()[i].value, static_cast<float>(i + 1));
+  }
+  static std::vector<ParameterStore::Spec> specs() {
+    return {{"visual.patch.weight", {4, 3, 2, 2, 2}, false}, {"a.weight", {5, 7}, true}, {"a.bias", {5}, true}};
+  }
+  void set(Tensor value, float scale) {
+    std::vector<float> numbers(static_cast<size_t>(value.numel()));
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = scale * (0.1f + static_cast<float>(i));
+    backend->upload(value, numbers.data());
+  }
+  std::vector<float> get(const Tensor& value) const {
+    std::vector<float> numbers(static_cast<size_t>(value.numel()));
+    backend->download(value, numbers.data());
+    return numbers;
+  }
+  std::vector<float> get(const std::string& name) { return get(store.get(name).value); }
+
+  std::unique_ptr<Backend> backend;
+  ParameterStore store;
+};
+
+std::set<std::string> names_in(const std::string& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+void load(Fixture& fixture, const std::string& folder) {
+  load_parameters(*fixture.backend, fixture.store, folder, [](const std::string& name) { return name == "unused"; });
+}
+
+void expect_same_parameters(Fixture& a, Fixture& b) {
+  for (const Parameter& parameter : a.store.all()) EXPECT_TRUE(same_bits(a.get(parameter.name), b.get(parameter.name)));
+}
+
+TEST(checkpoint_one_file_round_trip) {
+  const TemporaryFolder folder;
+  Fixture saved, loaded;
+  save_parameters(*saved.backend, saved.store, folder.file("new/folder"), SaveDType::kF32, kOneFile);
+  EXPECT_EQ(names_in(folder.file("new/folder")), (std::set<std::string>{"model.safetensors"}));
+  const SafetensorsFile file(folder.file("new/folder/model.safetensors"));
+  EXPECT_EQ(file.metadata().at("format"), "pt");
+  EXPECT_EQ(file.get("visual.patch.weight").shape, (std::vector<int64_t>{4, 3, 2, 2, 2}));
+  for (Parameter& parameter : loaded.store.all()) loaded.set(parameter.value, -1.0f);
+  load(loaded, folder.file("new/folder"));
+  expect_same_parameters(saved, loaded);
+}
+
+TEST(checkpoint_shards_round_trip) {
+  const TemporaryFolder folder;
+  Fixture saved, loaded;
+  save_parameters(*saved.backend, saved.store, folder.path(), SaveDType::kF32, 4 * 40);
+  EXPECT_EQ(names_in(folder.path()),
+            (std::set<std::string>{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+                                   "model.safetensors.index.json"}));
+  const Json index = Json::parse(read_text_file(folder.file("model.safetensors.index.json")), "index");
+  EXPECT_EQ(index.at("metadata").at("total_size").as_int(), 4 * (96 + 35 + 5));
+  EXPECT_EQ(index.at("weight_map").at("a.bias").as_string(), "model-00002-of-00002.safetensors");
+  for (Parameter& parameter : loaded.store.all()) loaded.set(parameter.value, -1.0f);
+  load(loaded, folder.path());
+  expect_same_parameters(saved, loaded);
+}
+
+TEST(checkpoint_save_removes_weights_of_the_save_before) {
+  const TemporaryFolder folder;
+  Fixture fixture;
+  write_text_file(folder.file("config.json"), "{}");
+  write_text_file(folder.file("model-card-of-mine.md"), "");
+  save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, kOneFile);
+  save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, 1);
+  EXPECT_EQ(names_in(folder.path()).count("model.safetensors"), 0u);
+  EXPECT_EQ(names_in(folder.path()).size(), 6u);
+  save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, kOneFile);
+  EXPECT_EQ(names_in(folder.path()),
+            (std::set<std::string>{"config.json", "model-card-of-mine.md", "model.safetensors"}));
+}
+
+TEST(checkpoint_half_precision_round_trip) {
+  for (const SaveDType dtype : {SaveDType::kBF16, SaveDType::kF16}) {
+    const TemporaryFolder folder;
+    Fixture saved, loaded;
+    save_parameters(*saved.backend, saved.store, folder.path(), dtype, kOneFile);
+    load(loaded, folder.path());
+    EXPECT_LE(testing::max_relative_error(loaded.get("a.weight"), saved.get("a.weight")), 0.005);
+    save_parameters(*loaded.backend, loaded.store, folder.file("again"), dtype, kOneFile);
+    EXPECT_EQ(read_text_file(folder.file("model.safetensors")), read_text_file(folder.file("again/model.safetensors")));
+  }
+}
+
+TEST(checkpoint_lists_everything_that_does_not_fit) {
+  const TemporaryFolder folder;
+  Fixture fixture;
+  const auto before = fixture.get("a.bias");
+  const std::vector<float> numbers(96, 9.0f);
+  const std::vector<int32_t> ids(5, 9);
+  write_safetensors(folder.file("model.safetensors"),
+                    {{"a.weight", "F32", {7, 5}, numbers.data()},
+                     {"a.bias", "I32", {5}, ids.data()},
+                     {"strange", "F32", {1}, numbers.data()},
+                     {"unused", "F32", {1}, numbers.data()}},
+                    {});
+  try {
+    load(fixture, folder.path());
+    EXPECT_TRUE(false);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCheckpoint);
+    EXPECT_CONTAINS(error.what(), "1 missing: visual.patch.weight");
+    EXPECT_CONTAINS(error.what(), "a.weight (expected [5, 7], got [7, 5])");
+    EXPECT_CONTAINS(error.what(), "a.bias (I32)");
+    EXPECT_CONTAINS(error.what(), "has no place for: strange");
+    EXPECT_TRUE(std::string(error.what()).find("unused") == std::string::npos);
+  }
+  EXPECT_TRUE(same_bits(fixture.get("a.bias"), before));
+}
+
+TEST(checkpoint_malformed_indexes) {
+  const struct {
+    ErrorCode code;
+    std::string text, message;
+  } cases[] = {
+      {ErrorCode::kCheckpoint, "{", "expected a key"},
+      {ErrorCode::kCheckpoint, "{}", "\"weight_map\" is missing"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": []})", "expected an object"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": 1}})", "expected a string"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "../secret.safetensors"}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "/etc/passwd"}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "x\\y"}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": ".."}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": ""}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "x\u0000y"}})", "expected plain file names"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "shard.safetensors"}})", "no tensor \"a\""},
+      {ErrorCode::kIo, R"({"weight_map": {"a": "gone.safetensors"}})", "cannot open"},
+  };
+  const TemporaryFolder folder;
+  write_safetensors(folder.file("shard.safetensors"), {}, {});
+  Fixture fixture;
+  for (const auto& c : cases) {
+    write_text_file(folder.file("model.safetensors.index.json"), c.text);
+    EXPECT_ERROR_WITH(c.code, c.message, load(fixture, folder.path()));
+  }
+  EXPECT_ERROR_WITH(ErrorCode::kIo, "no weights in", load(fixture, folder.file("none")));
+}
+
+TEST(checkpoint_gradients) {
+  const TemporaryFolder folder;
+  Fixture fixture;
+  fixture.set(fixture.store.get("a.weight").grad, 3.0f);
+  save_gradients(*fixture.backend, fixture.store, folder.file("g"));
+  const SafetensorsFile file(folder.file("g"));
+  EXPECT_EQ(file.tensors().size(), 2u);
+  std::vector<float> got(35);
+  read_f32(file.get("a.weight"), got.data());
+  EXPECT_TRUE(same_bits(got, fixture.get(fixture.store.get("a.weight").grad)));
+  auto specs = Fixture::specs();
+  for (auto& spec : specs) spec.trainable = false;
+  ParameterStore frozen(*fixture.backend, specs);
+  EXPECT_ERROR(ErrorCode::kState, save_gradients(*fixture.backend, frozen, folder.file("f")));
+}
+
+TEST(checkpoint_state_is_exact) {
+  const TemporaryFolder folder;
+  Fixture saved, loaded;
+  save_state(*saved.backend, saved.store, folder.file("fresh"));
+  saved.set(saved.store.moment1(*saved.backend), 1.0f / 3.0f);
+  saved.set(saved.store.moment2(*saved.backend), 1e-20f);
+  saved.store.step_count = 17;
+  save_state(*saved.backend, saved.store, folder.file("state"));
+  for (Parameter& parameter : loaded.store.all()) loaded.set(parameter.value, -1.0f);
+  load_state(*loaded.backend, loaded.store, folder.file("state"));
+  expect_same_parameters(saved, loaded);
+  EXPECT_EQ(loaded.store.step_count, 17);
+  // The padding between parameters is not kept.
+  for (const Parameter& parameter : saved.store.all()) {
+    if (!parameter.trainable) continue;
+    const int64_t end = parameter.train_offset + parameter.value.numel();
+    EXPECT_TRUE(same_bits(loaded.get(loaded.store.moment1(*loaded.backend).rows(parameter.train_offset, end)),
+                          saved.get(saved.store.moment1(*saved.backend).rows(parameter.train_offset, end))));
+    EXPECT_TRUE(same_bits(loaded.get(loaded.store.moment2(*loaded.backend).rows(parameter.train_offset, end)),
+                          saved.get(saved.store.moment2(*saved.backend).rows(parameter.train_offset, end))));
+  }
+  load_state(*loaded.backend, loaded.store, folder.file("fresh"));
+  EXPECT_EQ(loaded.store.step_count, 0);
+  for (const float moment : loaded.get(loaded.store.moment1(*loaded.backend))) EXPECT_EQ(moment, 0.0f);
+}
+
+TEST(checkpoint_state_of_another_model_changes_nothing) {
+  const TemporaryFolder folder;
+  Fixture fixture;
+  const auto before = fixture.get("a.weight");
+  auto specs = Fixture::specs();
+  specs[2].trainable = false;
+  ParameterStore other(*fixture.backend, specs);
+  other.moment1(*fixture.backend);
+  other.moment2(*fixture.backend);
+  save_state(*fixture.backend, other, folder.file("other"));
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "no tensor \"moment1.a.bias\"",
+                    load_state(*fixture.backend, fixture.store, folder.file("other")));
+  specs.pop_back();
+  ParameterStore smaller(*fixture.backend, specs);
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "saved by another model",
+                    load_state(*fixture.backend, smaller, folder.file("other")));
+  save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, kOneFile);
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "not a training state",
+                    load_state(*fixture.backend, fixture.store, folder.file("model.safetensors")));
+  write_safetensors(folder.file("s"), {}, {{"kind", "vlmr1-native training state"}, {"step", "1x"}});
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "step count",
+                    load_state(*fixture.backend, fixture.store, folder.file("s")));
+  EXPECT_TRUE(same_bits(fixture.get("a.weight"), before));
+}
+
+}  // namespace
+}  // namespace vlmr1
