@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kChannels = 3;
 constexpr int32_t kMaxPatchSide = 1 << 12;
+constexpr int64_t kMaxNumbers = int64_t{1} << 29;  // 2 GiB of pixel values
 
 void check_options(const PatchOptions& options) {
   const auto check_side = [](const char* name, int32_t value) {
@@ -54,6 +55,8 @@ Picture pack_patches(const std::vector<uint8_t>& rgb, int64_t width, int64_t hei
   check(static_cast<int64_t>(rgb.size()) / kChannels / width == height &&
             static_cast<int64_t>(rgb.size()) == width * height * kChannels,
         ErrorCode::kArgument, "pack_patches: expected ", width, " × ", height, " × 3 bytes, got ", rgb.size());
+  check(static_cast<int64_t>(rgb.size()) <= kMaxNumbers / options.temporal_patch_size, ErrorCode::kArgument,
+        "pack_patches: ", width, " × ", height, " pixels make more than ", kMaxNumbers, " numbers");
   const auto table = normalised_values(options);
   const int64_t frame = side * side;
 

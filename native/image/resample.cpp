@@ -16,7 +16,7 @@ constexpr int kChannels = 3;
 constexpr int kPrecisionBits = 32 - 8 - 2;
 constexpr double kSupport = 2.0;
 constexpr int64_t kMaxSide = int64_t{1} << 24;
-constexpr int64_t kMaxPixels = int64_t{1} << 30;
+constexpr int64_t kMaxPixels = int64_t{1} << 28;
 
 double bicubic(double x) {
   constexpr double a = -0.5;
