@@ -103,7 +103,7 @@ describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("score and generate with %s", (n
         golden.map(({ id, token_ids: ids }) => [id, ids]),
       );
       for (const [index, row] of rows.entries()) {
-        expect(maxDifference(row.logprobs as number[], golden[index]?.logprobs ?? [])).toBeLessThan(5e-4);
+        expect(maxDifference(row.logprobs as number[], golden[index]?.logprobs ?? [])).toBeLessThan(5e-5);
       }
     }
     const shapes = (path: string) => Object.fromEntries([...readTensors(path)].map(([key, { shape }]) => [key, shape]));
@@ -129,7 +129,7 @@ describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("score and generate with %s", (n
     expect(largest).toBeGreaterThan(1e-3);
   });
 
-  it("generates the same again, whatever the threads, and stays in the vocabulary of texts", async () => {
+  it("generates the same again, whatever the threads", async () => {
     const image = goldenPath("images/square.png");
     const args = [
       "generate",

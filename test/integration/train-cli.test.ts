@@ -1,0 +1,134 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { jsonLines, runCli } from "../support/cli.js";
+import { goldenPath } from "../support/golden.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const MODEL = goldenPath("qwen2_5_vl_a");
+const FOOD = goldenPath("../../examples/food");
+const folder = temporaryFolder();
+let runs = 0;
+const newRun = () => join(folder, `run-${runs++}`);
+
+/** A few rows of the food data, with absolute paths. */
+function dataset(split: string, count: number): string {
+  const all = JSON.parse(readFileSync(join(FOOD, `${split}.json`), "utf8")) as { image: string }[];
+  const rows = all.slice(0, count).map((row) => ({ ...row, image: join(FOOD, row.image) }));
+  const path = join(folder, `${split}.json`);
+  writeFileSync(path, JSON.stringify(rows));
+  return path;
+}
+
+const train = (...more: string[]) => [
+  "train",
+  "--model",
+  MODEL,
+  "--dataset",
+  dataset("train", 6),
+  "--device=cpu",
+  ...["--prompts-per-step", "2", "--num_generations", "2", "--maxCompletionLength=8", "--lr", "1e-4"],
+  ...more,
+];
+const json = (path: string) => JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+
+describe("train", () => {
+  test("scores held-out data before and after, shows six answers, and writes the run's folder", async () => {
+    const out = newRun();
+    const evaluation = ["--eval-dataset", dataset("test", 8), "--output-dir", out];
+    const { code, stdout, stderr } = await runCli(train(...evaluation, "--max-steps", "2"));
+    expect(stderr).toContain("evaluation after step 0");
+    expect(code).toBe(0);
+    expect(stdout.match(/\n {2}before/g)).toHaveLength(6);
+    expect(stdout).toMatch(/held-out +before +after +change\nmean reward/);
+    expect(json(join(out, "summary.json"))).toEqual({
+      before: scoreNames,
+      after: scoreNames,
+      steps: 2,
+      train_seconds: expect.any(Number),
+      // Null where no group had an advantage: a random model earns nothing.
+      max_sampling_logp_difference: json(join(out, "summary.json")).max_sampling_logp_difference === null ? null : 0,
+    });
+    expect(jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"))).toHaveLength(4);
+    expect(jsonLines(readFileSync(join(out, "completions.jsonl"), "utf8"))).toHaveLength(8);
+    for (const name of ["config.yaml", "checkpoints/step-000002/config.json", "checkpoints/step-000002/tokenizer.json"]) {
+      expect(existsSync(join(out, name))).toBe(true);
+    }
+    const again = await runCli(train(...evaluation));
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain("finished run");
+  });
+
+  test("interrupted, it ends with 130 behind a checkpoint; the command that it prints goes on", async () => {
+    const out = newRun();
+    const args = train("--output-dir", out, "--max-steps", "12", "--logging-steps", "1");
+    const child = spawn(process.execPath, [MAIN, ...args]);
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      if (text.includes("2/12")) child.kill("SIGINT");
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect(stderr).toMatch(/interrupted after \d+ steps/);
+    expect(code).toBe(130);
+    const command = /to go on: vlmr1-native (.*)\n/.exec(stderr)?.[1] ?? "";
+    const anew = await runCli(args);
+    expect(anew.code).toBe(1);
+    expect(anew.stderr).toContain("--resume");
+    const resumed = await runCli([...command.split(" "), "--json"]);
+    expect(resumed.stderr).toMatch(/from step \d+/);
+    expect(resumed.code).toBe(0);
+    expect(jsonLines(resumed.stdout)).toEqual([expect.objectContaining({ steps: 12 })]);
+    const steps = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8")).map(({ step }) => step);
+    expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  });
+
+  test("a reward file of one's own, beside a built-in one", async () => {
+    mkdirSync(join(folder, "rewards"), { recursive: true });
+    const file = join(folder, "rewards", "mine.mjs");
+    writeFileSync(file, "export default (completion, row) => completion.length / row.solution.length;");
+    const out = newRun();
+    const { code } = await runCli(train("--output-dir", out, "--max-steps", "1", "--reward", "format", file));
+    expect(code).toBe(0);
+    const [line] = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
+    expect(line?.["rewards/mine/mean"] ?? line?.["rewards/__vite_ssr_export_default__/mean"]).toBeGreaterThan(0);
+    expect(line?.["sampling/sampling_logp_difference/max"]).toBe(0);
+  });
+
+  test.each([
+    ["an unknown field", ["--set", "num_generation=3"], 2, /num_generations/],
+    ["weights that do not fit", ["--reward-weights", "1"], 2, /one weight per reward/],
+    ["an unknown reward", ["--reward", "contents"], 1, /content, content_graded, format/],
+  ])("%s is refused before anything is loaded", async (_, more, code, message) => {
+    const result = await runCli(train("--output-dir", newRun(), ...more));
+    expect(result.stderr).toMatch(message);
+    expect(result.code).toBe(code);
+  });
+});
+
+const scoreNames = {
+  reward: expect.any(Number),
+  name_accuracy: expect.any(Number),
+  number_accuracy: expect.any(Number),
+  format_rate: expect.any(Number),
+};
+
+test("sft writes a model that eval scores", async () => {
+  const model = join(folder, "model");
+  const args = ["--model", MODEL, "--dataset", dataset("train", 6), "--device=cpu", "--augment", "--max-steps", "2"];
+  const trained = await runCli(["sft", ...args, "--output-dir", newRun(), "--save-model-to", model]);
+  expect(trained.code).toBe(0);
+  expect(trained.stdout).toBe(`model: ${model}\n`);
+  const answers = join(folder, "answers.jsonl");
+  const scored = await runCli([
+    "eval",
+    ...["--model", model, "--dataset", dataset("test", 5), "--max-completion-length", "6"],
+    ...["--answers", answers, "--eval-batch-size", "2", "--json"],
+  ]);
+  expect(scored.code).toBe(0);
+  expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object) }]);
+  expect(jsonLines(readFileSync(answers, "utf8"))).toHaveLength(5);
+});
