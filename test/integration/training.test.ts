@@ -109,7 +109,8 @@ describe("GRPO with the engine", () => {
     const reports = await runAndClose(
       grpo(newRun(), { maxSteps: 25, numGenerations: 8, learningRate: 5e-3, lrSchedulerType: "constant" }),
     );
-    const mean = (part: StepReport[]) => part.reduce((sum, { metrics }) => sum + (metrics.reward ?? 0), 0) / part.length;
+    const mean = (part: StepReport[]) =>
+      part.reduce((sum, { metrics }) => sum + (metrics.reward ?? 0), 0) / part.length;
     const spread = reports[0]?.metrics.reward_std ?? 0;
     expect(mean(reports.slice(-5))).toBeGreaterThan(mean(reports.slice(0, 5)) + spread);
   });
