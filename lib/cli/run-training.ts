@@ -75,13 +75,14 @@ async function finish(
     return;
   }
   const samples = pickSamples(before, after, SAMPLES).flatMap((sample) => ["", ...formatSample(sample)]);
+  const difference = summary.max_sampling_logp_difference;
   const lines = [
     ...samples,
     "",
     ...formatTable(scoreTable(before.scores, after.scores)),
     "",
-    `${summary.steps} steps in ${summary.train_seconds} s; largest difference between the log-probabilities of ` +
-      `sampling and training: ${summary.max_sampling_logp_difference ?? "not measured"}`,
+    `${summary.steps} steps in ${summary.train_seconds} s`,
+    ...(difference === null ? [] : [`largest difference of log-probabilities, sampling to training: ${difference}`]),
     `model: ${modelPath(trainer, newest)}`,
   ];
   context.stdout.write(`${lines.join("\n")}\n`);

@@ -52,7 +52,9 @@ async function encodeRow(processor: Processor, row: Row, options: EncodeRowsOpti
   const { promptSuffix, maxPromptTokens, signal, replaceImage } = options;
   const images =
     replaceImage === undefined ? row.images : await Promise.all(row.images.map((_, index) => replaceImage(row, index)));
-  const prompt = await processor.prompt(withSuffix(row.messages, promptSuffix), images, { signal });
+  throwIfAborted(signal);
+  // Without the signal: rows are made side by side, and a prompt takes milliseconds.
+  const prompt = await processor.prompt(withSuffix(row.messages, promptSuffix), images);
   if (prompt.tokens.length > maxPromptTokens) {
     throw new VlmR1Error(
       "ERR_DATA",

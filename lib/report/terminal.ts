@@ -28,6 +28,8 @@ export class TerminalReporter implements Reporter {
   private last: StepReport | undefined;
   private phase: Progress | undefined;
   private startedAt = 0;
+  /** Milliseconds that the steps of this run took. */
+  private stepTime = 0;
   private drawnAt = Number.NEGATIVE_INFINITY;
   private drawn = "";
   private readonly now: () => number;
@@ -55,6 +57,7 @@ export class TerminalReporter implements Reporter {
 
   onStep(report: StepReport): void {
     this.last = report;
+    this.stepTime += 1000 * (report.metrics.step_time ?? 0);
     this.phase = undefined;
     if (this.options.screen.isTTY) {
       this.draw();
@@ -125,9 +128,9 @@ export class TerminalReporter implements Reporter {
     return parts.join("  ");
   }
 
+  /** From the time that steps took, so that evaluations before the first one do not count as progress. */
   private timeLeft({ step, totalSteps }: StepReport): number {
-    const done = step - (this.run?.firstStep ?? 0);
-    return ((this.now() - this.startedAt) / Math.max(1, done)) * (totalSteps - step);
+    return (this.stepTime / Math.max(1, step - (this.run?.firstStep ?? 0))) * (totalSteps - step);
   }
 }
 

@@ -15,7 +15,7 @@ const report = (step: number): StepReport => ({
   step,
   totalSteps: 10,
   epoch: step / 5,
-  metrics: { reward: step / 10, "completions/mean_length": 31.4, loss: 0.1 },
+  metrics: { reward: step / 10, "completions/mean_length": 31.4, loss: 0.1, step_time: 2 },
   completions: [],
 });
 
@@ -61,9 +61,10 @@ describe("into a file", () => {
   test("the time left of a resumed run counts its own steps only", () => {
     const { terminal, text, pass } = reporter(false, 1);
     terminal.onStart({ ...run, firstStep: 8 });
+    // An evaluation before the first step.
     pass(60_000);
     terminal.onStep(report(9));
-    expect(text()).toContain("1 min 0 s left");
+    expect(text()).toContain(" 2 s left");
   });
 });
 
