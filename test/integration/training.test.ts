@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadConversations } from "../../lib/data/datasets/index.js";
+import { Engine } from "../../lib/engine/index.js";
+import { Processor } from "../../lib/processing/index.js";
 import type { StepReport } from "../../lib/report/index.js";
 import { type GrpoTrainerOptions, type SftTrainerOptions, Trainer } from "../../lib/trainer/index.js";
-import { goldenPath } from "../support/golden.js";
+import { goldenPath, maxDifference, readTensors } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { checkpointFile, runAll, timeless } from "../support/training.js";
 
@@ -114,6 +116,45 @@ describe("GRPO with the engine", () => {
     const spread = reports[0]?.metrics.reward_std ?? 0;
     expect(mean(reports.slice(-5))).toBeGreaterThan(mean(reports.slice(0, 5)) + spread);
   });
+});
+
+test("a group without advantage adds nothing to the gradient, so that leaving it out changes no bit", async () => {
+  const engine = await Engine.open({ device: "cpu", threads: 2 });
+  try {
+    const processor = await Processor.load(MODEL, engine);
+    const model = await engine.loadModel(MODEL, { train: "full" });
+    const groups = await Promise.all(
+      few.slice(0, 2).map(async ({ messages, images }, index) => ({
+        prompt: await processor.prompt(messages, images),
+        completions: [0, 1].map((n) => Int32Array.of(5 + n, 60 + index, 310)),
+      })),
+    );
+    const loss = {
+      ...{ kind: "dapo" as const, temperature: 1, epsilon: 0.2, epsilonHigh: 0.2, beta: 0, delta: Infinity },
+      ...{ oldLogProbs: [], refLogProbs: [], totalSequences: 4, totalTokens: 12, maxCompletionLength: 8 },
+    };
+    const gradientOf = async (name: string, advantages: number[][]) => {
+      const used = groups.slice(0, advantages.length);
+      const mask = advantages.map(() => Uint8Array.of(1, 1));
+      await model.accumulate({
+        groups: used,
+        loss: { ...loss, mask, advantages: advantages.map((values) => Float32Array.from(values)) },
+      });
+      const path = join(folder, name);
+      await model.save(path, { what: "gradients" });
+      await model.zeroGradients();
+      return readTensors(path);
+    };
+    const alone = await gradientOf("alone.safetensors", [[1, -0.5]]);
+    const both = await gradientOf("both.safetensors", [
+      [1, -0.5],
+      [0, 0],
+    ]);
+    expect(alone.size).toBeGreaterThan(10);
+    for (const [name, { data }] of alone) expect(maxDifference(both.get(name)?.data ?? [], data)).toBe(0);
+  } finally {
+    engine.dispose();
+  }
 });
 
 describe("supervised fine-tuning with the engine", () => {

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Row } from "../../../lib/data/datasets/index.js";
 import type { AccumulateArgs, GenerateArgs, GrpoLossArgs } from "../../../lib/engine/index.js";
-import type { Reporter } from "../../../lib/report/index.js";
+import type { Reporter, StepReport } from "../../../lib/report/index.js";
 import { content, format } from "../../../lib/rewards/index.js";
 import { Trainer } from "../../../lib/trainer/index.js";
 import { temporaryFolder } from "../../support/temporary.js";
@@ -152,6 +153,11 @@ describe("a GRPO run", () => {
   });
 });
 
+/** No two answers earn the same, so that hardly any group is without advantage. */
+function uneven(completion: string, { id }: Row): number {
+  return completion.length + Number(id.slice(4)) / 100;
+}
+
 /** Longer completions earn more. */
 function length(completion: string): number {
   return completion.length;
@@ -215,6 +221,25 @@ describe("an interrupted run", () => {
       expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
       expect(jsonl(join(outputDir, "completions.jsonl"))).toHaveLength(9 * 16);
     }
+  });
+
+  test("can go on in the same trainer: a dropped step leaves no gradient behind", async () => {
+    const options = { ...longRun, maxTokensPerMicrobatch: 1, rewards: [uneven] };
+    const expected = await runAll(banditRun(await banditEngine(), newRun(), options));
+    const controller = new AbortController();
+    let left = 11;
+    const onVerb = (verb: string) => {
+      if (verb === "accumulate" && --left === 0) controller.abort(new Error("Ctrl-C"));
+    };
+    const trainer = banditRun(await banditEngine({ onVerb }), newRun(), options);
+    const first: StepReport[] = [];
+    const running = (async () => {
+      for await (const report of trainer.run({ signal: controller.signal })) first.push(report);
+    })();
+    await expect(running).rejects.toThrow("Ctrl-C");
+    expect(first).toHaveLength(2);
+    const rest = await runAll(trainer);
+    expect([...first, ...rest].map(timeless)).toEqual(expected.map(timeless));
   });
 
   test("goes on from the checkpoint before a damaged one, with a warning", async () => {

@@ -1,0 +1,73 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { parseConfig, toFileConfig } from "../../../lib/config/index.js";
+import { grpoSchema, sftSchema } from "../../../lib/config/train-schema.js";
+import { Trainer } from "../../../lib/trainer/index.js";
+import { rows } from "../../support/training.js";
+
+const needed = { model: "m", dataset: "d.json" };
+
+describe("training options", () => {
+  test("have TRL's defaults", () => {
+    expect(parseConfig(grpoSchema, needed)).toMatchObject({
+      learningRate: 1e-6,
+      numGenerations: 8,
+      temperature: 1,
+      beta: 0,
+      epsilon: 0.2,
+      lossType: "dapo",
+      scaleRewards: "group",
+      numIterations: 1,
+      maxGradNorm: 1,
+      weightDecay: 0,
+      adamBeta2: 0.999,
+      lrSchedulerType: "linear",
+      numTrainEpochs: 3,
+      gradientCheckpointing: true,
+      maskTruncatedCompletions: false,
+    });
+    expect(parseConfig(sftSchema, needed)).toMatchObject({ learningRate: 2e-5, augment: false });
+  });
+
+  test("read the names that people know", () => {
+    const config = parseConfig(grpoSchema, {
+      model: "m",
+      data_file_paths: "a.json:b.jsonl",
+      reward_funcs: ["format"],
+      lr: 1e-5,
+      freeze_vision_modules: true,
+      max_new_tokens: 9,
+    });
+    expect(config).toMatchObject({ dataset: "a.json:b.jsonl", rewards: ["format"], learningRate: 1e-5 });
+    expect(config).toMatchObject({ freezeVisionModules: true, maxCompletionLength: 9 });
+  });
+
+  test.each([
+    [{ numGenerations: 1 }, /num_generations.*at least 2/],
+    [{ temperature: 0 }, /temperature.*more than 0/],
+    [{ lossType: "ppo" }, /loss_type.*grpo, bnpo, dr_grpo, dapo.*"ppo"/],
+    [{ rewardWeights: [1] }, /reward_weights.*one weight per reward/],
+    [{ promptsPerStep: 1.5 }, /prompts_per_step.*whole number/],
+  ])("refuse %j", (wrong, message) => {
+    expect(() => parseConfig(grpoSchema, { ...needed, ...wrong })).toThrow(message);
+  });
+
+  test("survive config.yaml and back", () => {
+    const config = parseConfig(grpoSchema, { ...needed, beta: 0.04, rewardWeights: [1, 2] });
+    expect(parseConfig(grpoSchema, toFileConfig(config))).toEqual(config);
+  });
+
+  test("of the food example fit the schema", () => {
+    const text = readFileSync(new URL("../../../examples/food/train.yaml", import.meta.url), "utf8");
+    expect(() => parseConfig(grpoSchema, { ...needed, ...(parse(text) as object) })).not.toThrow();
+  });
+
+  test("are checked by the constructor, with rows and functions where code has them", () => {
+    const reward = () => 1;
+    const trainer = new Trainer({ model: "m", dataset: rows(1), rewards: [reward, "format"], outputDir: "out" });
+    expect(trainer.config).toMatchObject({ rewards: ["reward", "format"], numGenerations: 8 });
+    expect(() => new Trainer({ model: "m", dataset: [] })).toThrow(/at least one row/);
+    expect(() => new Trainer({ model: "m", dataset: "d", rewards: [reward], rewardWeights: [1, 2] })).toThrow(/weight/);
+  });
+});
