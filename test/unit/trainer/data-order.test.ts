@@ -45,6 +45,17 @@ test("steps cover each epoch exactly once without a gap, the last step is smalle
   expect(new DataOrder({ rows: 10, perStep: 4, seed: 1, shuffle: true }).placesOf(2, 10)).toHaveLength(2);
 });
 
+test("every epoch has an order of its own, unless the data's own is wanted", () => {
+  const orders = (shuffle: boolean) => {
+    const order = new DataOrder({ rows: 20, perStep: 20, seed: 1, shuffle });
+    return [0, 1].map((epoch) => order.placesOf(epoch).map(({ row }) => row));
+  };
+  const [first, second] = orders(true);
+  expect(first).not.toEqual(second);
+  const asItIs = Array.from({ length: 20 }, (_, index) => index);
+  expect(orders(false)).toEqual([asItIs, asItIs]);
+});
+
 test("streams of different names differ, their values are spread evenly", () => {
   const counts = new Array<number>(10).fill(0);
   const seen = new Set<number>();

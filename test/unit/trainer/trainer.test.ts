@@ -126,6 +126,17 @@ describe("a GRPO run", () => {
     expect(reports[0]?.metrics["sampling/sampling_logp_difference/max"]).toBe(0);
   });
 
+  test("counts tokens as TRL does, a prompt once per completion, over the whole run", async () => {
+    const sizes: number[] = [];
+    const onVerb = (verb: string, args: unknown) => {
+      if (verb === "generate") sizes.push(...(args as GenerateArgs).prompts.map(({ tokens }) => tokens.length));
+    };
+    const reports = await runAll(banditRun(await banditEngine({ onVerb }), newRun(), { maxSteps: 2 }));
+    const prompts = sizes.reduce((sum, size) => sum + 4 * size, 0);
+    const completions = reports.flatMap((report) => report.completions);
+    expect(reports[1]?.metrics.num_tokens).toBe(prompts + completions.reduce((sum, { tokens }) => sum + tokens, 0));
+  });
+
   test("gives every row its own random stream, by its place in the run", async () => {
     const first: number[] = [];
     const engine = await banditEngine({
@@ -240,6 +251,20 @@ describe("an interrupted run", () => {
     expect(first).toHaveLength(2);
     const rest = await runAll(trainer);
     expect([...first, ...rest].map(timeless)).toEqual(expected.map(timeless));
+  });
+
+  test("finishes a step whose weights have changed already", async () => {
+    const outputDir = newRun();
+    const controller = new AbortController();
+    const verbs: string[] = [];
+    const onVerb = (verb: string) => {
+      verbs.push(verb);
+      if (verbs.filter((name) => name === "accumulate").length === 2) controller.abort(new Error("Ctrl-C"));
+    };
+    const trainer = banditRun(await banditEngine({ onVerb }), outputDir, { numIterations: 3 });
+    await expect(runAll(trainer, controller.signal)).rejects.toThrow("Ctrl-C");
+    expect(verbs).toEqual(["generate", "accumulate", "step", "accumulate", "step", "accumulate", "step"]);
+    expect(existsSync(checkpointFile(outputDir, 1, "trainer.json"))).toBe(true);
   });
 
   test("goes on from the checkpoint before a damaged one, with a warning", async () => {
