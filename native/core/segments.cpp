@@ -7,7 +7,7 @@
 namespace vlmr1 {
 
 void SegmentTree::validate() const {
-  int32_t next = 0;
+  int64_t next = 0;  // lengths that overflow 32 bits together must not look right
   for (size_t i = 0; i < segments.size(); ++i) {
     const Segment& s = segments[i];
     check(s.length > 0, ErrorCode::kTree, "segment ", i, ": expected a length above 0, got ", s.length);

@@ -137,8 +137,8 @@ class TileForward {
 };
 
 void check_shape(const AttentionShape& s) {
-  check(s.kv_heads > 0 && s.query_heads % s.kv_heads == 0, ErrorCode::kShape, "attention: ", s.query_heads,
-        " query heads are not a multiple of ", s.kv_heads, " key/value heads");
+  check(s.kv_heads > 0 && s.query_heads > 0 && s.query_heads % s.kv_heads == 0, ErrorCode::kShape,
+        "attention: ", s.query_heads, " query heads are not a multiple of ", s.kv_heads, " key/value heads");
   check(s.query_heads / s.kv_heads <= kQueryRows, ErrorCode::kShape, "attention: more than ", kQueryRows,
         " query heads share a key/value head");
   check(s.head_size > 0 && s.head_size <= kMaxHeadSize, ErrorCode::kShape, "attention: expected a head size up to ",

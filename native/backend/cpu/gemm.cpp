@@ -97,7 +97,7 @@ void CpuBackend::pack_left(const Product& p, float* out) {
       }
     }
   };
-  const int64_t group = std::max<int64_t>(1, 32'768 / (rows * p.k));
+  const int64_t group = std::max<int64_t>(1, 32'768 / std::max<int64_t>(1, rows * p.k));
   ranges(tiles, group, [&](int64_t b, int64_t e) {
     for (int64_t t = b; t < e; ++t) pack(t);
   });
