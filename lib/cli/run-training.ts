@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { isAbort } from "../errors/index.js";
 import {
   type Evaluation,
@@ -17,8 +18,8 @@ import { loadBefore, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 export interface RunOptions {
   /** Print the summary as JSON in place of tables. */
   json: boolean;
-  /** How to go on after an interruption, where it is not by the run's own config.yaml. */
-  resumeCommand?: string;
+  /** How this command was called, for telling how to go on after an interruption. */
+  command: string;
 }
 
 /** Questions that are shown before and after. */
@@ -94,7 +95,6 @@ function modelPath(trainer: Trainer, newest: Checkpoint | undefined): string {
 
 async function sayHowToGoOn(trainer: Trainer, context: CliContext, run: RunOptions): Promise<void> {
   if ((await listCheckpoints(trainer.outputDir)).length === 0) return;
-  const { objective } = trainer;
-  const byConfig = `vlmr1-native ${objective === "grpo" ? "train" : "sft"} --config ${trainer.outputDir}/config.yaml --resume`;
-  context.stderr.write(`to go on: ${run.resumeCommand ?? byConfig}\n`);
+  const config = join(trainer.outputDir, "config.yaml");
+  context.stderr.write(`to go on: ${run.command} --config ${config} --resume\n`);
 }

@@ -16,6 +16,9 @@ export function register(program: Command, context: CliContext): void {
   );
   command.action(async (options: { json?: boolean }) => {
     const config = await readCommandConfig(command, sftSchema);
-    await runTraining({ objective: "sft", ...config }, context, { json: options.json === true });
+    await runTraining({ objective: "sft", ...config }, context, {
+      json: options.json === true,
+      command: "vlmr1-native sft",
+    });
   });
 }

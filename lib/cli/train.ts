@@ -24,7 +24,7 @@ export function register(program: Command, context: CliContext): void {
   command.action(async (options: { json?: boolean }) => {
     const json = options.json === true;
     if (!isFoodExample(command)) {
-      await runTraining({ ...(await readCommandConfig(command, grpoSchema)) }, context, { json });
+      await runTraining(await readCommandConfig(command, grpoSchema), context, { json, command: calledAs(context) });
       return;
     }
     setFoodDefaults(command);
@@ -34,8 +34,7 @@ export function register(program: Command, context: CliContext): void {
     // A finished example can be made again at any time; an interrupted one may have someone's evening in it.
     const finished = (await readRunFile(outputDir))?.status === "finished";
     const overwriteOutputDir = config.overwriteOutputDir || (finished && !config.resume);
-    const resumeCommand = byNpm(context) ? "npm start -- --resume" : "vlmr1-native train --resume";
-    await runTraining({ ...config, overwriteOutputDir }, context, { json, resumeCommand });
+    await runTraining({ ...config, overwriteOutputDir }, context, { json, command: calledAs(context) });
   });
 }
 
@@ -68,6 +67,6 @@ function requireStarter(model: string): void {
   });
 }
 
-function byNpm({ env }: CliContext): boolean {
-  return env.npm_lifecycle_event === "start";
+function calledAs({ env }: CliContext): string {
+  return env.npm_lifecycle_event === "start" ? "npm start --" : "vlmr1-native train";
 }

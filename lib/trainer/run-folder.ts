@@ -59,6 +59,8 @@ async function occupied(folder: string, checkpoints: readonly Checkpoint[]): Pro
   }
   const of = run === undefined ? "" : ` of ${run.totalSteps}`;
   return new VlmR1Error("ERR_STATE", `${folder} holds an interrupted run, saved at step ${step}${of}`, {
-    hint: "Go on with it by --resume, or start anew with --overwrite-output-dir.",
+    hint:
+      `Go on with it by --config ${join(folder, "config.yaml")} --resume, ` +
+      "or start anew with --overwrite-output-dir.",
   });
 }
