@@ -24,6 +24,10 @@ const dataFields = {
     .meta({ description: "held-out conversations for evaluation", aliases: ["testDataset"] }),
   evalImageFolders: z.array(z.string()).optional().describe("the same for the held-out data"),
   promptSuffix: z.string().default("").describe("written after every question"),
+  augment: z
+    .boolean()
+    .default(false)
+    .describe("show pictures shifted, scaled, mirrored and recoloured, anew every epoch"),
   shuffleDataset: z.boolean().default(true).describe("a new order every epoch, computed from the seed"),
 };
 
@@ -161,10 +165,6 @@ export const sftSchema = z
     ...optimizerFields,
     maxCompletionLength: rolloutFields.maxCompletionLength,
     ...rewardFields,
-    augment: z
-      .boolean()
-      .default(false)
-      .describe("show pictures shifted, scaled, mirrored and recoloured, anew every epoch"),
   })
   .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
     path: ["rewardWeights"],
@@ -177,4 +177,4 @@ export type GrpoInput = z.input<typeof grpoSchema>;
 export type SftInput = z.input<typeof sftSchema>;
 
 /** What both kinds of run have. */
-export type RunConfig = Omit<SftConfig, "augment">;
+export type RunConfig = SftConfig;

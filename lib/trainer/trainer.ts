@@ -263,7 +263,7 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
     promptSuffix: config.promptSuffix,
     maxPromptTokens: plan.objective === "grpo" ? room - config.maxCompletionLength : room,
     seed: config.seed,
-    augment: plan.objective === "sft" && plan.config.augment,
+    augment: plan.config.augment,
     alpha: config.alpha,
   });
   return plan.objective === "grpo"
