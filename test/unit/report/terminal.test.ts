@@ -70,7 +70,7 @@ describe("into a file", () => {
 
 describe("on a terminal", () => {
   test("one line is drawn over, at most ten times a second, never wider than the screen", () => {
-    const { terminal, text, pass } = reporter(true, 1, 60);
+    const { terminal, text, pass } = reporter(true, 1, 72);
     terminal.onStart(run);
     terminal.onStep(report(1));
     const before = text().length;
@@ -80,7 +80,7 @@ describe("on a terminal", () => {
     terminal.onProgress({ phase: "sampling", fraction: 0.9 });
     expect(text().length).toBeGreaterThan(before);
     expect(text().split("\n")).toHaveLength(2);
-    for (const drawn of text().split("\r").slice(1)) expect(drawn.replace("\u001b[K", "").length).toBeLessThan(60);
+    for (const drawn of text().split("\r").slice(1)) expect(drawn.replace("\u001b[K", "").length).toBeLessThan(72);
   });
 
   test("a warning gets a line of its own above the bar", () => {
