@@ -67,6 +67,19 @@ bool equal(const A& a, const B& b) {
   else return a == b;
 }
 
+// Functions, not macros, so that what an expression refers to lives until it was compared.
+template <typename A, typename B>
+void expect_equal(const A& got, const B& expected, const char* text, const char* file, int line) {
+  if (!equal(got, expected))
+    report_failure(file, line, std::string(text) + ": expected " + show(expected) + ", got " + show(got));
+}
+
+template <typename A, typename B, typename Compare>
+void expect_compare(const A& a, const B& b, const Compare& compare, const char* text, const char* file, int line) {
+  if (!compare(a, b))
+    report_failure(file, line, std::string("expected ") + text + ", got " + show(a) + " and " + show(b));
+}
+
 // A scratch folder that is gone when the object is.
 class TemporaryFolder {
  public:
@@ -112,23 +125,12 @@ bool same_bits(std::span<const float> a, std::span<const float> b);
     if (condition) VLMR1_REPORT("expected not " #condition); \
   } while (0)
 
-#define EXPECT_EQ(got, expected)                                                            \
-  do {                                                                                      \
-    const auto& vlmr1_got = (got);                                                          \
-    const auto& vlmr1_expected = (expected);                                                \
-    if (!::vlmr1::testing::equal(vlmr1_got, vlmr1_expected))                                \
-      VLMR1_REPORT(#got ": expected " + ::vlmr1::testing::show(vlmr1_expected) + ", got " + \
-                   ::vlmr1::testing::show(vlmr1_got));                                      \
-  } while (0)
+#define EXPECT_EQ(got, expected) ::vlmr1::testing::expect_equal((got), (expected), #got, __FILE__, __LINE__)
 
-#define VLMR1_COMPARE(a, op, b)                                                                         \
-  do {                                                                                                  \
-    const auto& vlmr1_a = (a);                                                                          \
-    const auto& vlmr1_b = (b);                                                                          \
-    if (!(vlmr1_a op vlmr1_b))                                                                          \
-      VLMR1_REPORT("expected " #a " " #op " " #b ", got " + ::vlmr1::testing::show(vlmr1_a) + " and " + \
-                   ::vlmr1::testing::show(vlmr1_b));                                                    \
-  } while (0)
+#define VLMR1_COMPARE(a, op, b)                                                                                 \
+  ::vlmr1::testing::expect_compare((a), (b),                                                                    \
+                                   [](const auto& vlmr1_a, const auto& vlmr1_b) { return vlmr1_a op vlmr1_b; }, \
+                                   #a " " #op " " #b, __FILE__, __LINE__)
 
 #define EXPECT_LE(a, b) VLMR1_COMPARE(a, <=, b)
 #define EXPECT_LT(a, b) VLMR1_COMPARE(a, <, b)
