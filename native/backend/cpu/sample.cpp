@@ -11,12 +11,14 @@ namespace {
 
 struct Candidate {
   int32_t token;
-  float score;
+  double score;  // in double no temperature makes it overflow
   double p = 0.0;
 };
 
 // Higher scores first; among equals the lower id, so that the order is total.
-bool before(const Candidate& a, const Candidate& b) { return a.score > b.score || (a.score == b.score && a.token < b.token); }
+bool before(const Candidate& a, const Candidate& b) {
+  return a.score > b.score || (a.score == b.score && a.token < b.token);
+}
 
 void penalise(std::vector<float>& scores, const SampleOptions& options, const SampleRow& row) {
   if (options.repetition_penalty != 1.0f) {
@@ -33,10 +35,10 @@ void penalise(std::vector<float>& scores, const SampleOptions& options, const Sa
 
 // Probabilities over the candidates; returns the log of their sum above the maximum.
 double normalise(std::vector<Candidate>& list) {
-  float top = -std::numeric_limits<float>::infinity();
+  double top = -std::numeric_limits<double>::infinity();
   for (const Candidate& c : list) top = std::max(top, c.score);
   double total = 0.0;
-  for (Candidate& c : list) total += c.p = std::exp(static_cast<double>(c.score) - top);
+  for (Candidate& c : list) total += c.p = std::exp(c.score - top);
   for (Candidate& c : list) c.p /= total;
   return top + std::log(total);
 }
@@ -44,9 +46,10 @@ double normalise(std::vector<Candidate>& list) {
 void keep_top_k(std::vector<Candidate>& list, int32_t k) {
   if (k <= 0 || k >= static_cast<int32_t>(list.size())) return;
   std::nth_element(list.begin(), list.begin() + (k - 1), list.end(), before);
-  const float border = list[k - 1].score;
+  const double border = list[k - 1].score;
   // Ties with the last one stay, as in transformers.
-  list.erase(std::remove_if(list.begin(), list.end(), [&](const Candidate& c) { return c.score < border; }), list.end());
+  list.erase(std::remove_if(list.begin(), list.end(), [&](const Candidate& c) { return c.score < border; }),
+             list.end());
 }
 
 void keep_top_p(std::vector<Candidate>& list, float top_p) {
@@ -65,7 +68,8 @@ void keep_min_p(std::vector<Candidate>& list, float min_p) {
   normalise(list);
   double top = 0.0;
   for (const Candidate& c : list) top = std::max(top, c.p);
-  list.erase(std::remove_if(list.begin(), list.end(), [&](const Candidate& c) { return c.p < min_p * top; }), list.end());
+  list.erase(std::remove_if(list.begin(), list.end(), [&](const Candidate& c) { return c.p < min_p * top; }),
+             list.end());
 }
 
 Sampled choose(std::vector<Candidate>& list, double uniform) {
@@ -87,11 +91,15 @@ Sampled sample_row(const float* logits, int64_t v, const SampleOptions& options,
   penalise(scores, options, row);
   std::vector<Candidate> list;
   list.reserve(v);
-  const float inverse = options.temperature > 0 ? 1.0f / options.temperature : 1.0f;
-  for (int64_t i = 0; i < v; ++i)
-    if (scores[i] > -std::numeric_limits<float>::infinity())
-      list.push_back({static_cast<int32_t>(i), scores[i] * inverse});
-  if (list.empty()) return {-1, 0.0f};  // all banned or not a number: the caller names the row
+  const double inverse = options.temperature > 0 ? 1.0 / options.temperature : 1.0;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  bool bounded = true;
+  for (int64_t i = 0; i < v; ++i) {
+    if (scores[i] > -kInfinity) list.push_back({static_cast<int32_t>(i), scores[i] * inverse});
+    bounded = bounded && scores[i] != kInfinity;
+  }
+  // All banned, not a number, or one without bounds: the caller names the row.
+  if (list.empty() || !bounded) return {-1, 0.0f};
   if (options.temperature <= 0) {
     const Candidate best = *std::min_element(list.begin(), list.end(), before);
     return {best.token, static_cast<float>(best.score - normalise(list))};
