@@ -13,7 +13,7 @@ import { TerminalReporter } from "../report/index.js";
 import { type Checkpoint, listCheckpoints, Trainer, type TrainerOptions, type TrainerState } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { printJson } from "./output.js";
-import { loadBefore, saveBefore, summaryOf, writeRunJson } from "./summary.js";
+import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
 export interface RunOptions {
   /** Print the summary as JSON in place of tables. */
@@ -70,6 +70,7 @@ async function finish(
     return;
   }
   const summary = summaryOf(before.scores, after.scores, state);
+  await saveAfter(trainer.outputDir, recordOf(after));
   await writeRunJson(trainer.outputDir, "summary.json", summary);
   if (run.json) {
     printJson(context, summary);

@@ -44,6 +44,7 @@ export async function writeRunJson(folder: string, name: string, value: unknown)
 }
 
 const BEFORE_FILE = "before.json";
+const AFTER_FILE = "after.json";
 
 /** The evaluation before the first step is kept, so that a resumed run can still compare with it. */
 export async function saveBefore(folder: string, record: EvaluationRecord): Promise<void> {
@@ -57,4 +58,9 @@ export async function loadBefore(folder: string): Promise<EvaluationRecord | und
   } catch {
     return undefined;
   }
+}
+
+/** The evaluation of the trained model, for reports that compare answer by answer. */
+export async function saveAfter(folder: string, record: EvaluationRecord): Promise<void> {
+  await writeRunJson(folder, AFTER_FILE, record);
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
@@ -53,6 +54,11 @@ export class Tokenizer {
   static async load(directory: string): Promise<Tokenizer> {
     const file = await readJson(directory, "tokenizer.json", TokenizerFile, "ERR_TOKENIZER");
     if (file === undefined) {
+      if (!existsSync(directory)) {
+        throw new VlmR1Error("ERR_NOT_FOUND", `there is no folder ${directory}`, {
+          hint: "A model is a Hugging Face folder: config.json, tokenizer.json and model.safetensors.",
+        });
+      }
       throw new VlmR1Error("ERR_TOKENIZER", `${directory} has no tokenizer.json`, {
         hint: "Older folders hold vocab.json and merges.txt only: load and save the tokenizer once with transformers.",
       });

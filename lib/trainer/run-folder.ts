@@ -15,7 +15,15 @@ export interface RunFile {
 
 const RUN_FILE = "run.json";
 /** What a run writes; nothing else in the folder is ever removed. */
-const OWN_FILES = [RUN_FILE, "config.yaml", "metrics.jsonl", "completions.jsonl", "before.json", "summary.json"];
+const OWN_FILES = [
+  RUN_FILE,
+  "config.yaml",
+  "metrics.jsonl",
+  "completions.jsonl",
+  "before.json",
+  "after.json",
+  "summary.json",
+];
 const OWN_FOLDERS = ["checkpoints"];
 
 /** What lies in a run's folder; undefined where no run was. */
