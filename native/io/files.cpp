@@ -40,7 +40,7 @@ int open_to_read(const std::string& path, size_t& size) {
   // Without O_NONBLOCK, opening a pipe would wait for its writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail_errno("cannot open", path);
-  struct stat status{};
+  struct stat status = {};
   const bool known = ::fstat(fd, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
     ::close(fd);
