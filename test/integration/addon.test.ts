@@ -48,6 +48,8 @@ const GRPO: GrpoLossArgs = {
   maxCompletionLength: 2,
 };
 
+const folder = temporaryFolder();
+
 const flag = () => new Int32Array(1);
 // biome-ignore lint/suspicious/noExplicitAny: what these tests hand over is wrong on purpose
 type Wrong = any;
@@ -168,7 +170,6 @@ describe("verbs", () => {
   });
 
   it("take up training from a saved state, bit for bit", async () => {
-    const folder = temporaryFolder();
     const train = async (trained: NativeModel) => {
       await trained.accumulate({ groups: [GROUP], loss: GRPO }, flag());
       return trained.step(STEP, flag());
@@ -186,7 +187,6 @@ describe("verbs", () => {
   });
 
   it("make a model whose bytes the seed decides", async () => {
-    const folder = temporaryFolder();
     const config = readFileSync(join(DIRECTORY, "config.json"), "utf8");
     const make = async (name: string, seed: number) => {
       await engine.initModel({ config, directory: join(folder, name), seed, dtype: "bf16" }, flag());
@@ -198,7 +198,7 @@ describe("verbs", () => {
   });
 
   it("write gradients under the checkpoint's names and shapes", async () => {
-    const path = join(temporaryFolder(), "gradients.safetensors");
+    const path = join(folder, "gradients.safetensors");
     await model.accumulate({ groups: [GROUP], loss: { kind: "sft", totalTokens: 3 } }, flag());
     await model.save({ path, what: "gradients", dtype: "f32", maxShardBytes: 1e9 }, flag());
     const shapes = (file: string) => new Map([...readTensors(file)].map(([name, { shape }]) => [name, shape]));
