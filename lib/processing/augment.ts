@@ -58,26 +58,32 @@ interface Transform {
 function transform({ rgb, width, height }: RgbImage, { flip, scale, shiftX, shiftY }: Transform): RgbImage {
   const out = new Uint8Array(rgb.length);
   const outside = cornerColour(rgb, width, height);
-  const at = (x: number, y: number, c: number) =>
-    x < 0 || y < 0 || x >= width || y >= height
-      ? (outside[c] as number)
-      : (rgb[(y * width + (flip ? width - 1 - x : x)) * 3 + c] as number);
-  for (let y = 0; y < height; y += 1) {
-    const fromY = (y - height / 2 + 0.5 - shiftY) / scale + height / 2 - 0.5;
-    const y0 = Math.floor(fromY);
-    const fy = fromY - y0;
-    for (let x = 0; x < width; x += 1) {
-      const fromX = (x - width / 2 + 0.5 - shiftX) / scale + width / 2 - 0.5;
-      const x0 = Math.floor(fromX);
-      const fx = fromX - x0;
+  const columns = sources(width, scale, shiftX, flip);
+  const rows = sources(height, scale, shiftY, false);
+  const value = (row: number, column: number, c: number) =>
+    row < 0 || column < 0 ? (outside[c] as number) : (rgb[(row * width + column) * 3 + c] as number);
+  let to = 0;
+  for (const { first: top, second: bottom, weight: down } of rows) {
+    for (const { first: left, second: right, weight: across } of columns) {
       for (let c = 0; c < 3; c += 1) {
-        const above = at(x0, y0, c) * (1 - fx) + at(x0 + 1, y0, c) * fx;
-        const below = at(x0, y0 + 1, c) * (1 - fx) + at(x0 + 1, y0 + 1, c) * fx;
-        out[(y * width + x) * 3 + c] = Math.round(above * (1 - fy) + below * fy);
+        const above = value(top, left, c) * (1 - across) + value(top, right, c) * across;
+        const below = value(bottom, left, c) * (1 - across) + value(bottom, right, c) * across;
+        out[to] = Math.round(above * (1 - down) + below * down);
+        to += 1;
       }
     }
   }
   return { rgb: out, width, height };
+}
+
+/** Along one axis: which two source pixels each pixel mixes, −1 outside, and the share of the second. */
+function sources(size: number, scale: number, shift: number, flip: boolean) {
+  const inside = (at: number) => (at < 0 || at >= size ? -1 : flip ? size - 1 - at : at);
+  return Array.from({ length: size }, (_, index) => {
+    const from = (index - size / 2 + 0.5 - shift) / scale + size / 2 - 0.5;
+    const first = Math.floor(from);
+    return { first: inside(first), second: inside(first + 1), weight: from - first };
+  });
 }
 
 function cornerColour(rgb: Uint8Array, width: number, height: number): number[] {

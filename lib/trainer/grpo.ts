@@ -28,6 +28,10 @@ export class GrpoObjective implements Objective {
     return this.parts.config.numIterations;
   }
 
+  prefetch({ places }: StepPlan): void {
+    this.parts.rows.prefetch(places);
+  }
+
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
     const { config, model, processor, rows } = this.parts;
     const placed = await rows.take(plan.places, context);

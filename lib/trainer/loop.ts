@@ -37,6 +37,7 @@ export async function trainStep(parts: LoopParts, state: LoopState, context: Ste
   throwIfAborted(context.signal);
   const places = order.placesOf(step, end);
   const prepared = await objective.prepare({ step, places }, context);
+  if (step + 1 < totalSteps) objective.prefetch({ step: step + 1, places: order.placesOf(step + 1, end) });
   const update = prepared.groups === 0 ? {} : await updateWeights(parts, prepared, step, context);
   const seconds = (performance.now() - started) / 1000;
   state.step = step + 1;

@@ -24,6 +24,8 @@ export interface Objective {
   /** Optimizer updates that are made with the data of one step. */
   readonly iterations: number;
   prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep>;
+  /** Starts to read the rows of a later step, while the engine computes this one. */
+  prefetch(plan: StepPlan): void;
 }
 
 export interface PreparedStep {

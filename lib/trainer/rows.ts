@@ -19,12 +19,16 @@ export interface RowSourceOptions {
   alpha: "white" | "drop";
 }
 
+type Encoded = Awaited<ReturnType<typeof encodeRows>>;
+
 /** Steps in a row in which no row could be used, before the run is stopped. */
 const PATIENCE = 10;
 
 /** Gives each step its rows, ready for the engine; bad ones are left out, named once and counted. */
 export class RowSource {
   private readonly told = new Set<string>();
+  /** By position in the run: rows that are being read ahead. */
+  private readonly ahead = new Map<number, Promise<Encoded>>();
   private emptySteps = 0;
 
   constructor(
@@ -34,19 +38,10 @@ export class RowSource {
   ) {}
 
   async take(places: readonly Place[], context: StepContext): Promise<PlacedRow[]> {
-    const { promptSuffix, maxPromptTokens, augment } = this.options;
-    const { signal } = context;
     const results = await Promise.all(
-      places.map((place) => {
-        const replaceImage = augment ? this.augmenter(place) : undefined;
-        return encodeRows(this.processor, [this.rows[place.row] as Row], {
-          promptSuffix,
-          maxPromptTokens,
-          signal,
-          replaceImage,
-        });
-      }),
+      places.map((place) => this.ahead.get(place.position) ?? this.encode(place, context.signal)),
     );
+    this.ahead.clear();
     const taken: PlacedRow[] = [];
     for (const [index, { encoded, failures }] of results.entries()) {
       for (const { row, message } of failures) this.tell(row, message, context);
@@ -54,6 +49,23 @@ export class RowSource {
     }
     this.checkEmpty(taken.length, places.length);
     return taken;
+  }
+
+  /** Reads rows ahead of their step. What goes wrong with them is told when they are taken. */
+  prefetch(places: readonly Place[]): void {
+    for (const place of places) {
+      if (this.ahead.has(place.position)) continue;
+      const encoding = this.encode(place, undefined);
+      encoding.catch(() => undefined);
+      this.ahead.set(place.position, encoding);
+    }
+  }
+
+  private encode(place: Place, signal: AbortSignal | undefined): Promise<Encoded> {
+    const { promptSuffix, maxPromptTokens, augment } = this.options;
+    const replaceImage = augment ? this.augmenter(place) : undefined;
+    const row = this.rows[place.row] as Row;
+    return encodeRows(this.processor, [row], { promptSuffix, maxPromptTokens, signal, replaceImage });
   }
 
   /** Random numbers come from (seed, row, epoch, picture): the same picture looks new in every epoch. */

@@ -20,6 +20,10 @@ export class SftObjective implements Objective {
 
   constructor(private readonly parts: SftParts) {}
 
+  prefetch({ places }: StepPlan): void {
+    this.parts.rows.prefetch(places);
+  }
+
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
     const { processor, rows, config } = this.parts;
     const groups: NativeGroup[] = [];
