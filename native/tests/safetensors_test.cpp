@@ -6,8 +6,10 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
+#include "core/random.h"
 #include "io/files.h"
 #include "io/float16.h"
 #include "tests/testing.h"
@@ -117,6 +119,36 @@ TEST(safetensors_malformed_files) {
   }
   EXPECT_ERROR_WITH(ErrorCode::kIo, "No such file", SafetensorsFile{folder.file("none")});
   EXPECT_ERROR_WITH(ErrorCode::kIo, "not a regular file", SafetensorsFile{folder.path()});
+}
+
+// Whatever a damaged file holds, it is read within its bounds or refused (run under a sanitizer, this proves it).
+TEST(safetensors_damaged_files_are_read_or_refused) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("m.safetensors");
+  const std::vector<float> values(64, 1.5f);
+  write_safetensors(path, {{"a", "F32", {4, 16}, values.data()}, {"b", "F16", {3, 5}, values.data()}}, {{"k", "v"}});
+  const std::string good = read_text_file(path);
+  const std::string_view replacements = "0123456789{}[]\",:-eE.\\\xff";
+  int refused = 0;
+  for (uint64_t round = 0; round < 3000; ++round) {
+    std::string text = good;
+    for (uint64_t i = 0; i <= round % 3; ++i) {
+      const size_t at = random_bits(1, round, i, 0) % (good.size() / 2);
+      text[at] = replacements[random_bits(1, round, i, 1) % replacements.size()];
+    }
+    if (round % 5 == 0) text.resize(random_bits(1, round, 0, 2) % text.size());
+    std::ofstream(path, std::ios::binary) << text;  // not flushed to disk: there are many
+    try {
+      const SafetensorsFile file(path);
+      for (const auto& [name, tensor] : file.tensors()) {
+        std::vector<float> floats(static_cast<size_t>(tensor.numel()));
+        if (tensor.dtype == "F32" || tensor.dtype == "F16") read_f32(tensor, floats.data());
+      }
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 1500);
 }
 
 TEST(safetensors_unaligned_data) {
