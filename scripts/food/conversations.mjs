@@ -57,15 +57,14 @@ export function answer(food, language) {
 }
 
 /**
- * One row of conversations JSON. Which question is asked depends on the picture and language alone,
- * so that adding a food or a studio leaves all other rows as they are.
+ * One row of conversations JSON.
  * @param {string} studio
  * @param {Food} food
  * @param {Language} language
+ * @param {number} question
  */
-export function row(studio, food, language) {
+function row(studio, food, language, question) {
   const picture = `${studio}/${food.slug}`;
-  const question = hash(`${picture}#${language}`) % QUESTIONS[language].length;
   return {
     id: `${picture}#${language}${question + 1}`,
     image: `images/${picture}.png`,
@@ -74,6 +73,27 @@ export function row(studio, food, language) {
       { from: "gpt", value: answer(food, language) },
     ],
   };
+}
+
+/**
+ * Every question about a picture. To learn from, a picture must come with all of them: with one each, the question
+ * would give away a part of the answer, and a model would learn that instead of looking.
+ * @param {string} studio
+ * @param {Food} food
+ */
+export function allRows(studio, food) {
+  return LANGUAGES.flatMap((language) => QUESTIONS[language].map((_, question) => row(studio, food, language, question)));
+}
+
+/**
+ * One question about a picture. Which one depends on the picture and language alone, so that adding a food or a studio
+ * leaves all other rows as they are.
+ * @param {string} studio
+ * @param {Food} food
+ * @param {Language} language
+ */
+export function oneRow(studio, food, language) {
+  return row(studio, food, language, hash(`${studio}/${food.slug}#${language}`) % QUESTIONS[language].length);
 }
 
 /**

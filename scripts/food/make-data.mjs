@@ -1,7 +1,7 @@
 // Makes the pictures and conversations of examples/food from food.csv and six npm packages.
 // Usage: node scripts/food/make-data.mjs
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { alternateLanguages, LANGUAGES, row } from "./conversations.mjs";
+import { allRows, alternateLanguages, oneRow } from "./conversations.mjs";
 import { readFoods } from "./foods.mjs";
 import { toPicture } from "./pictures.mjs";
 import { openStudios } from "./studios.mjs";
@@ -22,10 +22,8 @@ const foods = readFoods(new URL("food.csv", target));
 const drawn = await drawAll(openStudios());
 const languageOf = alternateLanguages(foods);
 
-writeRows("sft", (studio, food) => LANGUAGES.map((language) => row(studio, food, language)));
-for (const split of ["train", "test"]) {
-  writeRows(split, (studio, food, index) => [row(studio, food, languageOf(index, food))]);
-}
+for (const split of ["sft", "train"]) writeRows(split, allRows);
+writeRows("test", (studio, food, index) => [oneRow(studio, food, languageOf(index, food))]);
 
 /**
  * Writes every picture; returns what each studio has drawn.
