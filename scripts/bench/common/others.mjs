@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+
+/** Ticks in which any core was busy, or undefined where there is no /proc. */
+function busyTicks() {
+  try {
+    const [user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8")
+      .split("\n")[0]
+      .split(/\s+/)
+      .slice(1)
+      .map(Number);
+    return user + nice + system + irq + softirq;
+  } catch {
+    return undefined;
+  }
+}
+
+function ticksOf(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  } catch {
+    return 0;
+  }
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** Measures how many cores other programs kept busy since `start()`: what a time on a shared machine is worth. */
+export class Others {
+  /** `pids`: the programs that are measured. */
+  constructor(pids) {
+    this.pids = [...pids, process.pid];
+    this.start();
+  }
+
+  start() {
+    this.since = { at: performance.now(), busy: busyTicks(), own: this.own() };
+  }
+
+  /** Cores; undefined where the system does not tell. */
+  cores() {
+    const busy = busyTicks();
+    if (busy === undefined) return undefined;
+    const seconds = (performance.now() - this.since.at) / 1000;
+    const ticks = busy - this.since.busy - (this.own() - this.since.own);
+    return Math.max(0, ticks / TICKS_PER_SECOND / seconds);
+  }
+
+  own() {
+    return this.pids.reduce((sum, pid) => sum + ticksOf(pid), 0);
+  }
+}

@@ -1,0 +1,100 @@
+import { computeAdvantages, Engine, Processor } from "../../../dist/index.js";
+
+/** Engine, processor and a trainable model for a workload. */
+export async function openBench({ model: folder, threads }) {
+  const engine = await Engine.open({ device: "cpu", threads });
+  // No cache: in a training run every picture is new once, and TRL processes them in every step.
+  const processor = await Processor.load(folder, engine, { cacheBytes: 0 });
+  const model = await engine.loadModel(folder, { train: "full", gradientCheckpointing: false });
+  return { engine, processor, model };
+}
+
+export function makePrompts({ processor }, { pictures, question }) {
+  const messages = [{ role: "user", content: [{ type: "image" }, { type: "text", text: question }] }];
+  return Promise.all(pictures.map((picture) => processor.prompt(messages, [picture])));
+}
+
+/** Nothing ends a completion early: all have full length. */
+export function fullLength({ completion }) {
+  return { temperature: 1, maxNewTokens: completion, stopTokens: [] };
+}
+
+/**
+ * Completions per group. `unshared`: every completion is a prompt of its own, as where nothing knows of groups, and
+ * comes back as a group of one.
+ */
+export async function generate({ model }, workload, prompts, seed, { unshared = false } = {}) {
+  const { generations } = workload;
+  const sampling = fullLength(workload);
+  const list = unshared ? prompts.flatMap((prompt) => Array(generations).fill(prompt)) : prompts;
+  const results = await model.generate({ prompts: list, n: unshared ? 1 : generations, sampling, seed });
+  return results.map((completions, i) => ({ prompt: list[i], completions: completions.map(({ tokens }) => tokens) }));
+}
+
+/** GRPO's loss as TRL's default has it: dapo, on-policy, no reference. */
+export function lossOf({ rewards, generations, prompts, completion }, groups) {
+  const values = Array.from({ length: prompts * generations }, (_, i) => [rewards[i % generations]]);
+  const { advantages } = computeAdvantages(values, { numGenerations: generations, scaleRewards: "group" });
+  const perGroup = advantages.length / groups.length;
+  const own = groups.map((_, i) => advantages.slice(i * perGroup, (i + 1) * perGroup));
+  return {
+    kind: "dapo",
+    temperature: 1,
+    epsilon: 0.2,
+    epsilonHigh: 0.2,
+    beta: 0,
+    delta: Number.POSITIVE_INFINITY,
+    advantages: own,
+    oldLogProbs: [],
+    refLogProbs: [],
+    mask: groups.map(({ completions }) => new Uint8Array(completions.length).fill(1)),
+    totalSequences: prompts * generations,
+    totalTokens: prompts * generations * completion,
+    maxCompletionLength: completion,
+  };
+}
+
+/** Forward and backward of all groups in one pass. */
+export function train({ model }, workload, groups) {
+  return model.accumulate({ groups, loss: lossOf(workload, groups) });
+}
+
+export function optimize({ model }, { learningRate, maxGradNorm }) {
+  return model.step({ learningRate, maxGradNorm });
+}
+
+/** One whole GRPO step with the seconds of its phases. */
+export async function grpoStep(bench, workload, seed, mode = {}) {
+  const clock = new Clock();
+  const prompts = await makePrompts(bench, workload);
+  clock.lap("inputs");
+  const groups = await generate(bench, workload, prompts, seed, mode);
+  // The rewards would read the texts.
+  for (const { completions } of groups) for (const tokens of completions) bench.processor.tokenizer.decode(tokens);
+  clock.lap("generation");
+  const { tokens, entropySum } = await train(bench, workload, groups);
+  clock.lap("train");
+  const { gradNorm } = await optimize(bench, workload);
+  clock.lap("optimizer");
+  const lengths = groups.flatMap(({ completions }) => completions.map(({ length }) => length));
+  return {
+    seconds: clock.laps,
+    promptTokens: prompts[0].tokens.length,
+    lengths,
+    entropy: entropySum / tokens,
+    gradNorm,
+  };
+}
+
+export class Clock {
+  constructor() {
+    this.laps = {};
+    this.last = performance.now();
+  }
+
+  lap(name) {
+    const now = performance.now();
+    this.laps[name] = (this.laps[name] ?? 0) + (now - this.last) / 1000;
+    this.last = now;
+  }
+}

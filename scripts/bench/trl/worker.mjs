@@ -1,0 +1,65 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { root } from "../../build/run.mjs";
+
+const MARK = "@bench ";
+const LAST_LINES = 20;
+
+/** A child process that makes one step for every line it is sent, and answers each with a line of JSON. */
+export class Worker {
+  constructor(name, command, args, env = {}) {
+    this.name = name;
+    this.waiting = [];
+    this.answers = [];
+    this.said = [];
+    this.child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+    this.child.on("error", (error) => this.fail(error));
+    this.child.on("close", (code) => this.fail(new Error(`${name} ended with code ${code}`)));
+    this.child.stdin.on("error", () => {});
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => this.take(line));
+    }
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  /** What the worker says of itself once model and pictures are there. */
+  ready() {
+    return this.next();
+  }
+
+  step() {
+    this.child.stdin.write("step\n");
+    return this.next();
+  }
+
+  end() {
+    this.ended = true;
+    this.child.kill("SIGKILL");
+  }
+
+  next() {
+    if (this.answers.length > 0) return Promise.resolve(this.answers.shift());
+    if (this.failure) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+  }
+
+  take(line) {
+    if (!line.startsWith(MARK)) {
+      this.said = [...this.said, line].slice(-LAST_LINES);
+      return;
+    }
+    const answer = JSON.parse(line.slice(MARK.length));
+    const waiter = this.waiting.shift();
+    if (waiter) waiter.resolve(answer);
+    else this.answers.push(answer);
+  }
+
+  fail(error) {
+    if (this.ended) return;
+    this.failure = new Error(`${error.message}\n${this.said.join("\n")}`);
+    for (const { reject } of this.waiting.splice(0)) reject(this.failure);
+  }
+}
