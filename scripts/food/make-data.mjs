@@ -14,7 +14,7 @@ const target = new URL("../../examples/food/", import.meta.url);
  */
 const SPLITS = {
   sft: ["noto"],
-  train: ["noto", "twemoji", "noto-v1", "emojione"],
+  train: ["twemoji", "noto-v1", "emojione"],
   test: ["fluent-flat", "fluent-3d"],
 };
 

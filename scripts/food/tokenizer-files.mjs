@@ -168,7 +168,8 @@ function preprocessorConfig() {
     rescale_factor: 1 / 255,
     resample: 3,
     min_pixels: 56 * 56,
-    max_pixels: 448 * 448,
+    // The starter sees pictures at 56 × 56, four visual tokens: it learns faster from few pictures, and generalises better.
+    max_pixels: 56 * 56,
     patch_size: 14,
     temporal_patch_size: 2,
     merge_size: 2,
