@@ -17,28 +17,21 @@ size_t round_up(size_t bytes) {
 
 MemoryPool::~MemoryPool() { trim(); }
 
-std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
-  const size_t size = round_up(bytes ? bytes : 1);
-  void* data = nullptr;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    // The smallest kept block that is at most twice too large.
-    auto it = free_.lower_bound(size);
-    while (it != free_.end() && it->first <= 2 * size && it->second.empty()) ++it;
-    if (it != free_.end() && it->first <= 2 * size) {
-      data = it->second.back();
-      it->second.pop_back();
-      const size_t block = it->first;
-      used_ += block;
-      if (used_ > peak_) peak_ = used_.load();
-      auto storage = std::make_shared<Storage>();
-      storage->data = data;
-      storage->bytes = block;
-      storage->release = [pool = shared_from_this(), block](Storage& s) { pool->give_back(s.data, block); };
-      return storage;
-    }
+// The smallest kept block that is at most twice too large, or null.
+void* MemoryPool::take_kept(size_t size, size_t* block) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (auto it = free_.lower_bound(size); it != free_.end() && it->first <= 2 * size; ++it) {
+    if (it->second.empty()) continue;
+    void* data = it->second.back();
+    it->second.pop_back();
+    *block = it->first;
+    return data;
   }
-  data = std::aligned_alloc(kAlignment, size);
+  return nullptr;
+}
+
+void* MemoryPool::take_new(size_t size) {
+  void* data = std::aligned_alloc(kAlignment, size);
   if (data == nullptr) {
     trim();
     data = std::aligned_alloc(kAlignment, size);
@@ -46,10 +39,19 @@ std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
   check(data != nullptr, ErrorCode::kOutOfMemory, "memory: ", size >> 20, " MiB more than the ", used_ >> 20,
         " MiB in use could not be had; smaller are num_generations, max_completion_length, max_tokens_per_microbatch "
         "and pictures, and gradient_checkpointing keeps less");
-  std::lock_guard<std::mutex> lock(mutex_);
   held_ += size;
-  used_ += size;
-  if (used_ > peak_) peak_ = used_.load();
+  return data;
+}
+
+std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
+  size_t size = round_up(bytes ? bytes : 1);
+  void* data = take_kept(size, &size);
+  if (data == nullptr) data = take_new(size);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    used_ += size;
+    if (used_ > peak_) peak_ = used_.load();
+  }
   auto storage = std::make_shared<Storage>();
   storage->data = data;
   storage->bytes = size;

@@ -25,6 +25,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   size_t held() const { return held_; }
 
  private:
+  void* take_kept(size_t size, size_t* block);
+  void* take_new(size_t size);
   void give_back(void* data, size_t bytes);
 
   std::mutex mutex_;
