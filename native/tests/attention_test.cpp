@@ -220,6 +220,41 @@ TEST(ops_attention_shared_prompt_has_the_bits_of_unshared) {
   }
 }
 
+// Output and dq of the first `seen` tokens, none of which sees the later ones; those hold `scale` times their numbers.
+std::vector<float> first_rows(Backend& backend, const SegmentTree& tree, int32_t seen, float scale) {
+  const AttentionShape shape = heads(4, 2, 12);
+  const auto rows = [&](uint64_t seed, int64_t cols) {
+    Array x = random_array(seed, {tree.tokens, cols});
+    for (int64_t i = seen * cols; i < x.shape.numel(); ++i) x.values[i] *= scale;
+    return to_device(backend, x);
+  };
+  const Tensor q = rows(1, 48), k = rows(2, 24), v = rows(3, 24);
+  Tensor out = backend.empty(q.shape()), lse = backend.empty({tree.tokens, 4});
+  backend.attention(q, k, v, tree, shape, out, &lse);
+  Tensor dq = backend.empty(q.shape()), dk = backend.empty(k.shape()), dv = backend.empty(v.shape());
+  // So large that its products with those numbers leave the range of floats.
+  const Tensor dout = to_device(backend, random_array(4, q.shape(), 100.0));
+  backend.attention_grad(dout, q, k, v, out, lse, tree, shape, dq, dk, dv);
+  auto all = to_vector(backend, out.rows(0, seen));
+  const auto gradient = to_vector(backend, dq.rows(0, seen));
+  all.insert(all.end(), gradient.begin(), gradient.end());
+  return all;
+}
+
+TEST(ops_attention_what_is_not_seen_has_no_influence) {
+  for (const Device& device : devices()) {
+    const auto backend = device.open(2);
+    const auto expect_same = [&](const SegmentTree& tree, int32_t seen) {
+      const auto expected = first_rows(*backend, tree, seen, 1.0f);
+      for (const float scale : {-1.0f, 0.0f, 1e37f})
+        EXPECT_TRUE(same_bits(first_rows(*backend, tree, seen, scale), expected));
+    };
+    expect_same(tree_of({{130}}), 100);
+    expect_same(tree_of({{9}, {4, 0}, {6, 0}}), 13);
+    expect_same(tree_of({{5, -1, false}, {7, -1, false}}), 5);
+  }
+}
+
 TEST(ops_attention_released_segments_can_grow_again) {
   const auto backend = make_cpu_backend({1, ""});
   const Attended a = attend(*backend, {{20}, {70, 0}}, heads(2, 1, 8));

@@ -6,6 +6,7 @@
 #include "ops/linear.h"
 #include "ops/logprob.h"
 #include "ops/norm.h"
+#include "ops/rows.h"
 #include "tests/model_fixture.h"
 #include "tests/op_harness.h"
 #include "tests/testing.h"
@@ -88,18 +89,31 @@ TEST(bits_gradients_in_parts_are_those_at_once) {
     const int64_t rows = 1040, in = 37, out = 43;
     const Tensor x = to_device(backend, random_array(1, {rows, in}));
     const Tensor dy = to_device(backend, random_array(2, {rows, out}));
+    const Tensor weight = to_device(backend, random_array(8, {in}));
+    const Tensor inv_rms = to_device(backend, random_array(5, {rows}));
+    std::vector<int32_t> tokens;
+    for (int32_t t = 0; t < rows; ++t) tokens.push_back(t * t % 11);
+    const Tensor index = ops::upload_index(backend, tokens);
     const auto accumulate = [&](const std::vector<int64_t>& cuts) {
       Tensor dw = to_device(backend, random_array(3, {out, in}));
       Tensor db = to_device(backend, random_array(4, {out}));
+      Tensor dnorm = to_device(backend, random_array(6, {in}));
+      Tensor dtable = to_device(backend, random_array(7, {11, out}));
       int64_t begin = 0;
       for (const int64_t end : cuts) {
-        backend.linear_grad_weight(dy.rows(begin, end), x.rows(begin, end), dw);
-        backend.linear_grad_bias(dy.rows(begin, end), db);
+        const Tensor dy_part = dy.rows(begin, end), x_part = x.rows(begin, end);
+        Tensor dx = backend.empty(x_part.shape());
+        backend.linear_grad_weight(dy_part, x_part, dw);
+        backend.linear_grad_bias(dy_part, db);
+        backend.rms_norm_grad(x_part, x_part, weight, inv_rms.rows(begin, end), dx, &dnorm);
+        backend.scatter_add_rows(dy_part, index.rows(begin, end), dtable);
         begin = end;
       }
-      auto all = to_vector(backend, dw);
-      const auto bias = to_vector(backend, db);
-      all.insert(all.end(), bias.begin(), bias.end());
+      std::vector<float> all;
+      for (const Tensor& gradient : {dw, db, dnorm, dtable}) {
+        const auto values = to_vector(backend, gradient);
+        all.insert(all.end(), values.begin(), values.end());
+      }
       return all;
     };
     const auto at_once = accumulate({rows});
@@ -235,11 +249,13 @@ TEST(bits_packed_parameters_follow_their_values) {
     backend.upload(w, second.values.data());
     w.storage()->version++;
     EXPECT_TRUE(same_bits(run(w), expected_second));
-    // Another parameter where one was before.
+    // Another parameter where one was before, written as often.
     const void* place = w.raw();
+    const uint64_t version = w.storage()->version;
     w = Tensor();
     w = to_device(backend, first);
     w.storage()->persistent = true;
+    w.storage()->version = version;
     EXPECT_EQ(w.raw(), place);
     EXPECT_TRUE(same_bits(run(w), expected_first));
   });

@@ -205,6 +205,26 @@ TEST(kernels_token_logp) {
   }
 }
 
+// Where e^x of the logits themselves would be 0 or infinite.
+TEST(kernels_token_logp_far_from_zero) {
+  for (const float offset : {-300.0f, 300.0f}) {
+    Array logits = random_array(1, {1, 37}, 2.0);
+    for (float& z : logits.values) z += offset;
+    check_kernel({"token_logp",
+                  {logits, filled({1}, kNaN), filled({1}, kNaN)},
+                  [](Backend& b, Tensors& t) {
+                    Tensor lse = b.empty({1});
+                    b.token_logp(t[0], ops::upload_index(b, {5}), 1.0f, lse, t[1], &t[2]);
+                  },
+                  [](Arrays& a) {
+                    const plain::LogProbs p = plain::log_probs(a[0], {5}, 1.0);
+                    a[1] = p.logp;
+                    a[2] = p.entropy;
+                  },
+                  3e-5});
+  }
+}
+
 KernelCase adamw_case(int64_t n, float weight_decay, float grad_scale) {
   // Of the third step, with a rate so high that every part of the update weighs.
   const AdamWStep step{0.25f, 0.9f, 0.99f, 1e-3f, weight_decay, 1.0f - 0.729f, 1.0f - 0.970299f, grad_scale};

@@ -180,6 +180,10 @@ TEST(sample_at_the_ends_of_the_uniform_numbers) {
   EXPECT_EQ(got[0].token, 1);
   EXPECT_EQ(got[1].token, 3);
   EXPECT_EQ(got[2].token, 3);
+  // Ten tenths add up to less than the last number; a token that cannot come must not step in.
+  std::vector<float> tenths(11, 0.0f);
+  tenths[10] = -2000.0f;
+  EXPECT_EQ(draw(*backend, tenths, {}, {1.0 - 0x1p-53})[0].token, 9);
   // A token of hardly any probability has an interval all the same.
   EXPECT_EQ(draw(*backend, {-14.0f, 0.0f}, {}, {0.0})[0].token, 0);
   EXPECT_EQ(draw(*backend, {-14.0f, 0.0f}, {}, {1e-5})[0].token, 1);
