@@ -22,7 +22,7 @@ export function register(program: Command, context: CliContext): void {
   addConfigFlags(command, evalSchema);
   command.addHelpText(
     "after",
-    "\nExample:\n  vlmr1-native eval --model examples/food/starter --dataset examples/food/test.json",
+    "\nExample:\n  vlmr1-native eval --model examples/food/starter --dataset examples/food/test-quick.json",
   );
   command.action(async (options: { json?: boolean }) => {
     const config = await readCommandConfig(command, evalSchema);

@@ -50,8 +50,8 @@ function setFoodDefaults(command: Command): void {
   const defaults: Record<string, string> = {
     config: join(folder, "train.yaml"),
     model: join(folder, "starter"),
-    dataset: join(folder, "train.json"),
-    evalDataset: join(folder, "test.json"),
+    dataset: join(folder, "train-quick.json"),
+    evalDataset: join(folder, "test-quick.json"),
     outputDir: FOOD_RUN,
   };
   for (const [name, value] of Object.entries(defaults)) {

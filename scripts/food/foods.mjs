@@ -9,6 +9,7 @@ import { parse } from "csv-parse/sync";
  * @property {string} zh
  * @property {string} en
  * @property {number} kcal        per 100 g
+ * @property {boolean} quick      one of those for a short run
  */
 
 /**
@@ -31,7 +32,7 @@ function toFood(row) {
     throw new Error(`${row.en}: kcal_per_100g must be an integer, got "${row.kcal_per_100g}"`);
   }
   const slug = en.toLowerCase().replaceAll(" ", "-");
-  return { slug, codepoints: row.codepoints, subgroup: row.subgroup, zh: row.zh, en, kcal };
+  return { slug, codepoints: row.codepoints, subgroup: row.subgroup, zh: row.zh, en, kcal, quick: row.quick === "1" };
 }
 
 /** Two foods of one name would make a right answer look wrong. */

@@ -102,7 +102,7 @@ async function main() {
     readJson(join(run, "summary.json")),
     readJson(join(run, "before.json")),
     readJson(join(run, "after.json")),
-    readJson(join(root, "examples/food/test.json")),
+    readJson(join(root, "examples/food/test-quick.json")),
     readFile(join(run, "metrics.jsonl"), "utf8"),
   ]);
   const metrics = log.trim().split("\n").map((line) => JSON.parse(line));
