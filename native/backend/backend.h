@@ -75,16 +75,17 @@ class Backend {
   // -- Memory. `empty` is uninitialised; freed blocks are kept for reuse until `trim`.
   virtual Tensor empty(const Shape& shape, DType dtype = DType::kF32) = 0;
   virtual Tensor zeros(const Shape& shape, DType dtype = DType::kF32) = 0;
-  virtual void upload(Tensor& to, const void* host) = 0;          // to = host
-  virtual void download(const Tensor& from, void* host) = 0;      // host = from
-  virtual void copy(const Tensor& from, Tensor& to) = 0;          // to = from
-  virtual void fill(Tensor& x, float value) = 0;                  // x = value
-  virtual size_t memory_used() const = 0;  // this and the peak: from any thread
+  virtual void upload(Tensor& to, const void* host) = 0;      // to = host
+  virtual void download(const Tensor& from, void* host) = 0;  // host = from
+  virtual void copy(const Tensor& from, Tensor& to) = 0;      // to = from
+  virtual void fill(Tensor& x, float value) = 0;              // x = value
+  virtual size_t memory_used() const = 0;                     // this and the peak: from any thread
   virtual size_t memory_peak() const = 0;
   virtual void trim() = 0;
 
   // -- Linear. x [T, E], w [F, E], y [T, F], bias [F].
-  virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) = 0;  // y = x·wᵀ + bias + residual
+  virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual,
+                      Tensor& y) = 0;  // y = x·wᵀ + bias + residual
   virtual void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) = 0;  // dx (=, +=) dy·w
   virtual void linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& dw) = 0;              // dw += dyᵀ·x
   virtual void linear_grad_bias(const Tensor& dy, Tensor& db) = 0;                                 // db += Σ_T dy
@@ -95,8 +96,10 @@ class Backend {
   virtual void rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inv_rms, Tensor& dx,
                              Tensor* dweight) = 0;
 
-  // -- Rotary embedding. x [T, heads·D], cos and sin [T, D/2]; pairs (i, i + D/2). y = rotation of x; `inverse` turns back.
-  virtual void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse, Tensor& y) = 0;
+  // -- Rotary embedding. x [T, heads·D], cos and sin [T, D/2]; pairs (i, i + D/2). y = rotation of x; `inverse` turns
+  // back.
+  virtual void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse,
+                    Tensor& y) = 0;
 
   // -- Activations, elementwise.
   virtual void swiglu(const Tensor& gate, const Tensor& up, Tensor& y) = 0;  // y = silu(gate) · up
@@ -106,10 +109,12 @@ class Backend {
   virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y = a + b; y may be a
 
   // -- Rows. index [N] i32.
-  virtual void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;       // y[n] = x[index[n]]; also the embedding
-  virtual void scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor& dx) = 0;  // dx[index[n]] += dy[n], n ascending
-  virtual void scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;      // y[index[n]] = x[n]; indices differ
-  virtual void zero_rows(const Tensor& index, Tensor& x) = 0;                          // x[index[n]] = 0
+  virtual void gather_rows(const Tensor& x, const Tensor& index,
+                           Tensor& y) = 0;  // y[n] = x[index[n]]; also the embedding
+  virtual void scatter_add_rows(const Tensor& dy, const Tensor& index,
+                                Tensor& dx) = 0;                                   // dx[index[n]] += dy[n], n ascending
+  virtual void scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;  // y[index[n]] = x[n]; indices differ
+  virtual void zero_rows(const Tensor& index, Tensor& x) = 0;                      // x[index[n]] = 0
 
   // -- Attention over a segment tree. q [T, H·D], k and v [T, K·D], out [T, H·D], lse [T, H].
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const SegmentTree& tree,

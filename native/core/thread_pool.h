@@ -26,7 +26,8 @@ class ThreadPool {
   // after the tasks under way have ended. fn must not throw.
   template <typename Fn>
   void run(int64_t tasks, const Fn& fn) {
-    run_erased(tasks, [](const void* f, int64_t task, int thread) { (*static_cast<const Fn*>(f))(task, thread); }, &fn);
+    run_erased(
+        tasks, [](const void* f, int64_t task, int thread) { (*static_cast<const Fn*>(f))(task, thread); }, &fn);
   }
 
  private:

@@ -11,12 +11,12 @@
 namespace vlmr1 {
 
 struct PackedBatch {
-  std::vector<int32_t> tokens;                          // [T]
-  std::array<std::vector<int32_t>, 3> positions;        // [3][T]: time, height, width
+  std::vector<int32_t> tokens;                    // [T]
+  std::array<std::vector<int32_t>, 3> positions;  // [3][T]: time, height, width
   std::shared_ptr<SegmentTree> tree;
   std::vector<std::shared_ptr<const Picture>> pictures;  // each picture once
-  std::vector<int32_t> picture_rows;                    // rows of the batch that take picture features …
-  std::vector<int32_t> picture_sources;                 // … and which merged patch (over all pictures) goes there
+  std::vector<int32_t> picture_rows;                     // rows of the batch that take picture features …
+  std::vector<int32_t> picture_sources;                  // … and which merged patch (over all pictures) goes there
 };
 
 }  // namespace vlmr1

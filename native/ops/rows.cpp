@@ -53,19 +53,19 @@ Variable replace_rows(Graph& graph, const Variable& x, const Variable& rows, con
   backend.copy(x.value(), y);
   backend.scatter_rows(rows.value(), index, y);
   Variable out = graph.result(y, {&x, &rows});
-  graph.record(out, [&graph, x_slot = x.slot(), rows_slot = rows.slot(), rows_shape = rows.shape(),
-                     index](const Tensor& dy) {
-    if (rows_slot) {
-      Tensor drows = graph.backend().empty(rows_shape);
-      graph.backend().gather_rows(dy, index, drows);
-      graph.accumulate(rows_slot, drows);
-    }
-    if (x_slot) {
-      Tensor dx = dy;  // this op is the only reader of its output's gradient
-      graph.backend().zero_rows(index, dx);
-      graph.accumulate(x_slot, dx);
-    }
-  });
+  graph.record(
+      out, [&graph, x_slot = x.slot(), rows_slot = rows.slot(), rows_shape = rows.shape(), index](const Tensor& dy) {
+        if (rows_slot) {
+          Tensor drows = graph.backend().empty(rows_shape);
+          graph.backend().gather_rows(dy, index, drows);
+          graph.accumulate(rows_slot, drows);
+        }
+        if (x_slot) {
+          Tensor dx = dy;  // this op is the only reader of its output's gradient
+          graph.backend().zero_rows(index, dx);
+          graph.accumulate(x_slot, dx);
+        }
+      });
   return out;
 }
 

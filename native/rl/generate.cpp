@@ -21,7 +21,8 @@ void SamplingOptions::validate(int64_t vocab_size) const {
   need(std::isfinite(repetition_penalty) && repetition_penalty > 0, "repetition_penalty", "a value above 0",
        repetition_penalty);
   need(max_new_tokens > 0, "max_new_tokens", "1 or more", max_new_tokens);
-  for (int32_t token : stop_tokens) need(token >= 0 && token < vocab_size, "stop_tokens", "token ids of the vocabulary", token);
+  for (int32_t token : stop_tokens)
+    need(token >= 0 && token < vocab_size, "stop_tokens", "token ids of the vocabulary", token);
 }
 
 namespace {
@@ -40,10 +41,16 @@ class Generation {
  public:
   Generation(Model& model, const std::vector<Prompt>& prompts, int32_t n, const SamplingOptions& sampling,
              uint64_t seed, uint64_t first_row)
-      : model_(model), backend_(model.backend()), prompts_(prompts), n_(n), sampling_(sampling), seed_(seed),
-        first_row_(first_row), graph_(backend_, false) {
-    options_ = {sampling.temperature, sampling.top_k,  sampling.top_p,
-                sampling.min_p,       sampling.repetition_penalty, model.info().banned_tokens};
+      : model_(model),
+        backend_(model.backend()),
+        prompts_(prompts),
+        n_(n),
+        sampling_(sampling),
+        seed_(seed),
+        first_row_(first_row),
+        graph_(backend_, false) {
+    options_ = {sampling.temperature,      sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty,
+                model.info().banned_tokens};
   }
 
   std::vector<std::vector<Completion>> run(const StopFlag& stop,
@@ -132,7 +139,8 @@ class Generation {
     std::vector<int32_t> tokens;
     for (size_t i = 0; i < sampled.size(); ++i) {
       check(sampled[i].token >= 0, ErrorCode::kState, "generate: prompt ", rows_[active_[i]].prompt, ", token ",
-            rows_[active_[i]].out.tokens.size(), ": every logit is banned or not a number; the weights may have diverged");
+            rows_[active_[i]].out.tokens.size(),
+            ": every logit is banned or not a number; the weights may have diverged");
       tokens.push_back(sampled[i].token);
     }
     const std::vector<float> plain = plain_log_probs(logits, tokens);

@@ -87,7 +87,8 @@ TokenScores score(Model& model, const std::vector<Group>& groups, float temperat
   TreeAttention attention(packed.batch.tree);
   Graph graph(model.backend(), false);
   const ops::HeadLogProb out = forward(graph, model, packed, attention, temperature);
-  return {split(groups, to_host(model.backend(), out.logp.value())), split(groups, to_host(model.backend(), out.entropy))};
+  return {split(groups, to_host(model.backend(), out.logp.value())),
+          split(groups, to_host(model.backend(), out.entropy))};
 }
 
 AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, const Objective& objective,

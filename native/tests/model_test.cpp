@@ -1,11 +1,12 @@
 // Whole models against transformers: positions, picture features, logits, gradients of every parameter, one AdamW step,
 // greedy generation.
+#include "models/qwen2_5_vl/model.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "models/batching.h"
-#include "models/qwen2_5_vl/model.h"
 #include "nn/layers.h"
 #include "ops/linear.h"
 #include "optim/adamw.h"
@@ -108,7 +109,8 @@ TEST(model_gradients_equal_torch) {
       }
     }
   }
-  std::printf("  gradients: smallest cosine 1 - %.1e, largest relative norm error %.2e\n", 1 - worst_cosine, worst_norm);
+  std::printf("  gradients: smallest cosine 1 - %.1e, largest relative norm error %.2e\n", 1 - worst_cosine,
+              worst_norm);
 }
 
 TEST(model_adamw_equals_torch) {

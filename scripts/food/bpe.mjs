@@ -84,8 +84,7 @@ function applyMerge(entry, [left, right]) {
 
 /** @returns {[byte: number, symbol: string][]} */
 function byteSymbols() {
-  const isPrintable = (byte) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  const isPrintable = (byte) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   const bytes = Array.from({ length: 256 }, (_, byte) => byte);
   const printable = bytes.filter(isPrintable);
   // The others borrow the characters from U+0100 on.

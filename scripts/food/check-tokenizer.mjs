@@ -53,7 +53,5 @@ function renderPrompt(question) {
 
 function report(what, counts) {
   const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
-  console.log(
-    `${what}: ${Math.min(...counts)}–${Math.max(...counts)} tokens, mean ${mean.toFixed(1)}`,
-  );
+  console.log(`${what}: ${Math.min(...counts)}–${Math.max(...counts)} tokens, mean ${mean.toFixed(1)}`);
 }

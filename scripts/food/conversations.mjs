@@ -82,7 +82,9 @@ function row(studio, food, language, question) {
  * @param {Food} food
  */
 export function allRows(studio, food) {
-  return LANGUAGES.flatMap((language) => QUESTIONS[language].map((_, question) => row(studio, food, language, question)));
+  return LANGUAGES.flatMap((language) =>
+    QUESTIONS[language].map((_, question) => row(studio, food, language, question)),
+  );
 }
 
 /**

@@ -7,7 +7,14 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const [run = join(root, "runs/food"), out = join(root, "docs/food-result.svg")] = process.argv.slice(2);
 
-const COLOURS = { text: "#1f2328", faint: "#656d76", line: "#d0d7de", before: "#9aa4af", after: "#1a7f37", wrong: "#b35900" };
+const COLOURS = {
+  text: "#1f2328",
+  faint: "#656d76",
+  line: "#d0d7de",
+  before: "#9aa4af",
+  after: "#1a7f37",
+  wrong: "#b35900",
+};
 const FONT = `font-family="-apple-system,'Segoe UI',Helvetica,Arial,'PingFang SC','Noto Sans CJK SC',sans-serif"`;
 
 const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
@@ -85,7 +92,10 @@ async function card(row, before, after, x, y) {
   const line = (label, completion, top) => {
     const answer = answerOf(completion);
     const fill = answer === expected ? COLOURS.after : COLOURS.wrong;
-    return [text(x + 96, top, label, { size: 12, fill: COLOURS.faint }), text(x + 146, top, answer, { fill, weight: 600 })];
+    return [
+      text(x + 96, top, label, { size: 12, fill: COLOURS.faint }),
+      text(x + 146, top, answer, { fill, weight: 600 }),
+    ];
   };
   return [
     `<image x="${x}" y="${y}" width="84" height="84" href="data:image/png;base64,${picture}"/>`,
@@ -105,7 +115,10 @@ async function main() {
     readJson(join(root, "examples/food/test-quick.json")),
     readFile(join(run, "metrics.jsonl"), "utf8"),
   ]);
-  const metrics = log.trim().split("\n").map((line) => JSON.parse(line));
+  const metrics = log
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   const [width, height] = [900, 620];
   const cards = await Promise.all(
     pick(rows, 6).map((row, i) => card(row, before, after, 30 + (i % 2) * 435, 270 + Math.floor(i / 2) * 112)),

@@ -63,13 +63,9 @@ const CHAT_TEMPLATE = `
  * @returns {Record<string, object>} contents by file name
  */
 export function tokenizerFiles(merges) {
-  const pieces = [
-    ...BYTE_SYMBOLS.map(([, symbol]) => symbol),
-    ...merges.map((pair) => pair.join("")),
-  ];
+  const pieces = [...BYTE_SYMBOLS.map(([, symbol]) => symbol), ...merges.map((pair) => pair.join(""))];
   const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
-  if (Object.keys(vocab).length !== pieces.length)
-    throw new Error("two merges make the same token");
+  if (Object.keys(vocab).length !== pieces.length) throw new Error("two merges make the same token");
   const added = addedTokens(pieces.length);
   const idOf = (content) => added.find((token) => token.content === content).id;
   return {

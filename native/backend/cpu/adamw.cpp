@@ -17,8 +17,8 @@ double CpuBackend::sum_squares(const Tensor& x) {
 }
 
 void CpuBackend::adamw(const AdamWStep& s, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) {
-  const AdamWArgs args{s.learning_rate, s.beta1,           s.beta2,           s.epsilon,
-                       s.weight_decay,  s.bias_correction1, s.bias_correction2, s.grad_scale};
+  const AdamWArgs args{s.learning_rate,    s.beta1,     s.beta2, s.epsilon, s.weight_decay, s.bias_correction1,
+                       s.bias_correction2, s.grad_scale};
   const float* g = grad.data<float>();
   float* x = value.data<float>();
   float* pm = m.data<float>();

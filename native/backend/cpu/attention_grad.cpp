@@ -89,8 +89,8 @@ class TileBackward {
     const Segment& segment = in_.tree.segments[piece.segment];
     if (own && segment.causal && block.key0 > piece.first + piece.count - 1) return false;
     for (int32_t i = 0; i < piece.count; ++i) {
-      const int sees = own ? visible_keys(segment, piece.first + i, block.key0, block.keys)
-                           : static_cast<int>(block.keys);
+      const int sees =
+          own ? visible_keys(segment, piece.first + i, block.key0, block.keys) : static_cast<int>(block.keys);
       for (int h = 0; h < group_; ++h) s_.visible[i * group_ + h] = sees;
     }
     return true;
@@ -204,9 +204,17 @@ void CpuBackend::attention_grad(const Tensor& dout, const Tensor& q, const Tenso
       sums[r] = dot;
     }
   });
-  const GradInputs in{tree,           shape,           dout.data<float>(), q.data<float>(),
-                      k.data<float>(), v.data<float>(), lse.data<float>(),  delta.data<float>(),
-                      dq.data<float>(), dk.data<float>(), dv.data<float>()};
+  const GradInputs in{tree,
+                      shape,
+                      dout.data<float>(),
+                      q.data<float>(),
+                      k.data<float>(),
+                      v.data<float>(),
+                      lse.data<float>(),
+                      delta.data<float>(),
+                      dq.data<float>(),
+                      dk.data<float>(),
+                      dv.data<float>()};
   const auto scratch = memory_->allocate(pool_.threads() * sizeof(TileScratch));
   TileScratch* scratches = static_cast<TileScratch*>(scratch->data);
   const auto tiles = segment_tiles(tree, shape.query_heads / shape.kv_heads);

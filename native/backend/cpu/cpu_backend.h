@@ -19,10 +19,10 @@ struct Product {
   int64_t m = 0, n = 0, k = 0;
   const float* a = nullptr;
   int64_t a_stride = 0;
-  bool a_transposed = false;             // A(m, k) = a[k · a_stride + m]
-  const float* b = nullptr;              // rows [K, N] with stride b_stride, or null:
+  bool a_transposed = false;  // A(m, k) = a[k · a_stride + m]
+  const float* b = nullptr;   // rows [K, N] with stride b_stride, or null:
   int64_t b_stride = 0;
-  const float* packed = nullptr;         // panels [⌈N / width⌉][K][width]
+  const float* packed = nullptr;  // panels [⌈N / width⌉][K][width]
   float* c = nullptr;
   bool accumulate = false;
   const float* bias = nullptr;

@@ -113,8 +113,8 @@ void CpuBackend::product(const Product& p) {
   float* a = static_cast<float*>(left->data);
   pack_left(p, a);
 
-  const auto scratch = p.b ? memory_->allocate(static_cast<size_t>(pool_.threads() * kBlock * width) * sizeof(float))
-                           : nullptr;
+  const auto scratch =
+      p.b ? memory_->allocate(static_cast<size_t>(pool_.threads() * kBlock * width) * sizeof(float)) : nullptr;
   // Few panels are cut over M as well; small ones are done several to a task.
   const int64_t cuts = std::clamp<int64_t>(ceil_div(4 * pool_.threads(), panels), 1, tiles);
   const int64_t tiles_per_cut = ceil_div(tiles, cuts);

@@ -68,7 +68,8 @@ VisionConfig parse_vision(const Json& json, int64_t text_hidden) {
   v.hidden_size = positive(json, "hidden_size");
   v.heads = positive(json, "num_heads");
   check(v.hidden_size % v.heads == 0 && v.head_size() % 4 == 0, ErrorCode::kConfig,
-        "config.json: vision_config: expected a head size that is a multiple of 4, got ", v.hidden_size, " / ", v.heads);
+        "config.json: vision_config: expected a head size that is a multiple of 4, got ", v.hidden_size, " / ",
+        v.heads);
   v.intermediate_size = positive(json, "intermediate_size");
   v.out_hidden_size = json.int_or("out_hidden_size", text_hidden);
   check(v.out_hidden_size == text_hidden, ErrorCode::kConfig, "config.json: vision_config.out_hidden_size: expected ",

@@ -19,13 +19,14 @@ Decoder::Decoder(const TextConfig& config, ParameterStore& p, bool checkpointing
   for (int64_t i = 0; i < config.layers; ++i) {
     const std::string name = "model.layers." + std::to_string(i);
     const std::string attention = name + ".self_attn";
-    layers_.push_back({{&p.get(name + ".input_layernorm.weight"), eps},
-                       {&p.get(name + ".post_attention_layernorm.weight"), eps},
-                       linear(attention + ".q_proj"),
-                       linear(attention + ".k_proj"),
-                       linear(attention + ".v_proj"),
-                       linear(attention + ".o_proj"),
-                       {linear(name + ".mlp.gate_proj"), linear(name + ".mlp.up_proj"), linear(name + ".mlp.down_proj")}});
+    layers_.push_back(
+        {{&p.get(name + ".input_layernorm.weight"), eps},
+         {&p.get(name + ".post_attention_layernorm.weight"), eps},
+         linear(attention + ".q_proj"),
+         linear(attention + ".k_proj"),
+         linear(attention + ".v_proj"),
+         linear(attention + ".o_proj"),
+         {linear(name + ".mlp.gate_proj"), linear(name + ".mlp.up_proj"), linear(name + ".mlp.down_proj")}});
   }
 }
 

@@ -49,8 +49,8 @@ void Qwen25VlModel::check_prompt(const Prompt& prompt, const std::string& where)
           ErrorCode::kTokens, where, ", picture ", picture - 1, ": expected a grid of multiples of ", merge, ", got ",
           p.grid[0], "×", p.grid[1], "×", p.grid[2]);
     check(static_cast<int64_t>(p.pixel_values.size()) == p.patches() * config_.vision.patch_elements(),
-          ErrorCode::kShape, where, ", picture ", picture - 1, ": expected ", p.patches() * config_.vision.patch_elements(),
-          " pixel values, got ", p.pixel_values.size());
+          ErrorCode::kShape, where, ", picture ", picture - 1, ": expected ",
+          p.patches() * config_.vision.patch_elements(), " pixel values, got ", p.pixel_values.size());
     const size_t end = i + static_cast<size_t>(picture_tokens(p));
     for (; i < end; ++i)
       check(i < prompt.tokens.size() && prompt.tokens[i] == info_.image_token_id, ErrorCode::kTokens, where,

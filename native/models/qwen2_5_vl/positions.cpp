@@ -74,8 +74,7 @@ ops::RopeTable text_rope(Backend& backend, const TextConfig& text,
   const size_t tokens = positions[0].size();
   std::vector<float> angles(tokens * half);
   for (size_t t = 0; t < tokens; ++t)
-    for (int64_t i = 0; i < half; ++i)
-      angles[t * half + i] = static_cast<float>(positions[axis[i]][t]) * frequency[i];
+    for (int64_t i = 0; i < half; ++i) angles[t * half + i] = static_cast<float>(positions[axis[i]][t]) * frequency[i];
   return upload_angles(backend, angles, half);
 }
 

@@ -16,7 +16,8 @@ namespace vlmr1::qwen2_5_vl {
 PromptPositions prompt_positions(const Config& config, const Prompt& prompt);
 
 // cos and sin [T, D/2] of the decoder, the frequencies dealt to the axes in contiguous sections.
-ops::RopeTable text_rope(Backend& backend, const TextConfig& text, const std::array<std::vector<int32_t>, 3>& positions);
+ops::RopeTable text_rope(Backend& backend, const TextConfig& text,
+                         const std::array<std::vector<int32_t>, 3>& positions);
 
 // How the patches of a batch of pictures are laid out for the vision tower: window by window.
 struct VisionLayout {

@@ -23,11 +23,12 @@ VisionTower::VisionTower(const VisionConfig& config, ParameterStore& p, bool che
   patch_embed_ = linear("visual.patch_embed.proj");
   for (int64_t i = 0; i < config.depth; ++i) {
     const std::string name = "visual.blocks." + std::to_string(i);
-    blocks_.push_back({{&p.get(name + ".norm1.weight"), kNormEps},
-                       {&p.get(name + ".norm2.weight"), kNormEps},
-                       linear(name + ".attn.qkv"),
-                       linear(name + ".attn.proj"),
-                       {linear(name + ".mlp.gate_proj"), linear(name + ".mlp.up_proj"), linear(name + ".mlp.down_proj")}});
+    blocks_.push_back(
+        {{&p.get(name + ".norm1.weight"), kNormEps},
+         {&p.get(name + ".norm2.weight"), kNormEps},
+         linear(name + ".attn.qkv"),
+         linear(name + ".attn.proj"),
+         {linear(name + ".mlp.gate_proj"), linear(name + ".mlp.up_proj"), linear(name + ".mlp.down_proj")}});
   }
   merger_norm_ = {&p.get("visual.merger.ln_q.weight"), kNormEps};
   merger_in_ = linear("visual.merger.mlp.0");
@@ -68,7 +69,9 @@ Variable VisionTower::operator()(Graph& graph, const std::vector<std::shared_ptr
   Variable x = embed(graph, pictures, layout);
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const auto& tree = config_.is_full(static_cast<int64_t>(i)) ? layout.frames : layout.windows;
-    const auto run = [this, i, rope, tree](Graph& g, const Variable& in) { return block(g, blocks_[i], in, rope, tree); };
+    const auto run = [this, i, rope, tree](Graph& g, const Variable& in) {
+      return block(g, blocks_[i], in, rope, tree);
+    };
     x = checkpointing_ ? recompute(graph, x, run) : run(graph, x);
   }
   const int64_t unit = config_.merge_size * config_.merge_size;

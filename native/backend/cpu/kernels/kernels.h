@@ -17,10 +17,10 @@ constexpr int kQueryRows = 56;
 
 // Where a matrix kernel finds its left operand: element (m, k).
 enum class LeftLayout {
-  kPacked,      // [K][tile_rows]: m fastest
-  kHead,        // [m][kHeadStride]
-  kScores,      // [m][kKeyBlock]
-  kScoresT,     // [k][kKeyBlock]: the transpose of kScores
+  kPacked,   // [K][tile_rows]: m fastest
+  kHead,     // [m][kHeadStride]
+  kScores,   // [m][kKeyBlock]
+  kScoresT,  // [k][kKeyBlock]: the transpose of kScores
 };
 
 // C [m, n] (=, +=) A [m, k] · B [k, n], then + bias + residual. n ≤ panel width. K ascends with fused multiply-add.

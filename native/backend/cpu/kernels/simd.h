@@ -43,9 +43,15 @@ VLMR1_INLINE F sqrt(F a) { return _mm512_sqrt_ps(a); }
 VLMR1_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
 VLMR1_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
 VLMR1_INLINE F round(F a) { return _mm512_roundscale_ps(a, 8); }
-VLMR1_INLINE F pow2(F n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23)); }
-VLMR1_INLINE F less_select(F a, F b, F yes, F no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
-VLMR1_INLINE F first_n(F a, int n, F other) { return _mm512_mask_blend_ps(static_cast<__mmask16>((1u << n) - 1), other, a); }
+VLMR1_INLINE F pow2(F n) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+}
+VLMR1_INLINE F less_select(F a, F b, F yes, F no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+VLMR1_INLINE F first_n(F a, int n, F other) {
+  return _mm512_mask_blend_ps(static_cast<__mmask16>((1u << n) - 1), other, a);
+}
 VLMR1_INLINE float sum(F a) { return _mm512_reduce_add_ps(a); }
 VLMR1_INLINE float hmax(F a) { return _mm512_reduce_max_ps(a); }
 
@@ -71,7 +77,9 @@ VLMR1_INLINE F sqrt(F a) { return _mm256_sqrt_ps(a); }
 VLMR1_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }
 VLMR1_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }
 VLMR1_INLINE F round(F a) { return _mm256_round_ps(a, 8); }
-VLMR1_INLINE F pow2(F n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)); }
+VLMR1_INLINE F pow2(F n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
 VLMR1_INLINE F less_select(F a, F b, F yes, F no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 VLMR1_INLINE F first_n(F a, int n, F other) { return _mm256_blendv_ps(other, a, _mm256_castsi256_ps(lane_mask(n))); }
 VLMR1_INLINE float sum4(__m128 a) {
@@ -113,7 +121,9 @@ VLMR1_INLINE F sqrt(F a) { return _mm_sqrt_ps(a); }
 VLMR1_INLINE F max(F a, F b) { return _mm_max_ps(a, b); }
 VLMR1_INLINE F min(F a, F b) { return _mm_min_ps(a, b); }
 VLMR1_INLINE F round(F a) { return _mm_cvtepi32_ps(_mm_cvtps_epi32(a)); }
-VLMR1_INLINE F pow2(F n) { return _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127)), 23)); }
+VLMR1_INLINE F pow2(F n) {
+  return _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127)), 23));
+}
 VLMR1_INLINE F less_select(F a, F b, F yes, F no) {
   const F m = _mm_cmplt_ps(a, b);
   return _mm_or_ps(_mm_and_ps(m, yes), _mm_andnot_ps(m, no));
@@ -158,7 +168,9 @@ VLMR1_INLINE F sqrt(F a) { return vsqrtq_f32(a); }
 VLMR1_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }
 VLMR1_INLINE F min(F a, F b) { return vminq_f32(a, b); }
 VLMR1_INLINE F round(F a) { return vrndnq_f32(a); }
-VLMR1_INLINE F pow2(F n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23)); }
+VLMR1_INLINE F pow2(F n) {
+  return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
 VLMR1_INLINE F less_select(F a, F b, F yes, F no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
 VLMR1_INLINE F first_n(F a, int n, F other) {
   const int32_t lanes[4] = {0, 1, 2, 3};
