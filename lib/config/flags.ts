@@ -145,6 +145,11 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
+/** `--augment false` and `--augment=true`, as Python's argument parsers have it. */
+function truthOf(text: string | undefined): boolean | undefined {
+  return text === "true" ? true : text === "false" ? false : undefined;
+}
+
 const FLAG = /^(--[A-Za-z][\w-]*)(=[\s\S]*)?$/;
 
 /**
@@ -161,12 +166,19 @@ export function normaliseFlags(args: readonly string[], command: Command): strin
   }
   const out: string[] = [];
   let takesNext = false;
-  for (const [index, arg] of args.entries()) {
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index] as string;
     if (arg === "--" && !takesNext) return [...out, ...args.slice(index)];
     const match: RegExpExecArray | null = takesNext ? null : FLAG.exec(arg);
     const name: string | undefined = match?.[1];
     const value: string | undefined = match?.[2];
     const option: Option | undefined = name === undefined ? undefined : known.get(foldName(name));
+    const truth = option?.isBoolean() && !option.negate ? truthOf(value?.slice(1) ?? args[index + 1]) : undefined;
+    if (option?.long && truth !== undefined) {
+      out.push(truth ? option.long : option.long.replace("--", "--no-"));
+      if (value === undefined) index += 1;
+      continue;
+    }
     out.push(option?.long ? option.long + (value ?? "") : arg);
     takesNext = option?.required === true && value === undefined;
   }

@@ -18,9 +18,9 @@ const COLOURS = {
 const FONT = `font-family="-apple-system,'Segoe UI',Helvetica,Arial,'PingFang SC','Noto Sans CJK SC',sans-serif"`;
 
 const readJson = async (path) => JSON.parse(await readFile(path, "utf8"));
-const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const escapeXml = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const text = (x, y, content, { size = 13, fill = COLOURS.text, weight = 400, anchor = "start" } = {}) =>
-  `<text x="${x}" y="${y}" font-size="${size}" fill="${fill}" font-weight="${weight}" text-anchor="${anchor}">${escape(content)}</text>`;
+  `<text x="${x}" y="${y}" font-size="${size}" fill="${fill}" font-weight="${weight}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
 
 const answerOf = (completion) => /<answer>([\s\S]*?)<\/answer>/.exec(completion)?.[1].trim() ?? completion.trim();
 

@@ -101,6 +101,15 @@ describe("flags of a schema", () => {
     expect(config.data).toEqual(["a,b.json"]);
   });
 
+  it.each([
+    [["--freeze-vision", "false"], { freezeVision: false }],
+    [["--freeze_vision=false", "--verbose=true"], { freezeVision: false, verbose: true }],
+    [["--verbose", "true", "--top-k", "3"], { verbose: true, topK: 3 }],
+    [["--no-freeze-vision"], { freezeVision: false }],
+  ])("takes true and false after a switch: %j", async (args, expected) => {
+    expect(await read("--model", "m", ...args)).toMatchObject(expected);
+  });
+
   it("does not take a value for a flag", async () => {
     expect((await read("--model", "--top_K")).model).toBe("--top_K");
   });
