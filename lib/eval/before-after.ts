@@ -42,13 +42,21 @@ export interface Sample {
 }
 
 /**
- * Questions to show side by side, spread evenly over the held-out set: a fair sample, neither the best nor the worst.
+ * `count` places in a list of `length`, spread evenly and off its rhythm: held-out rows often come in a pattern of
+ * pictures and questions, and equal steps would meet the same few again and again. Ascending.
  */
+export function spread(count: number, length: number): number[] {
+  const golden = (Math.sqrt(5) - 1) / 2;
+  const places = new Set<number>();
+  for (let i = 1; places.size < Math.min(count, length); i += 1) places.add(Math.floor(((i * golden) % 1) * length));
+  return [...places].sort((a, b) => a - b);
+}
+
+/** Questions to show side by side: a fair sample, neither the best nor the worst. */
 export function pickSamples(before: EvaluationRecord, after: Evaluation, count: number): Sample[] {
   const both = after.answers.filter(({ row }) => before.answers[row.id] !== undefined);
-  const wanted = Math.min(count, both.length);
-  return Array.from({ length: wanted }, (_, index) => {
-    const { row, completion } = both[Math.floor(((index + 0.5) * both.length) / wanted)] as EvaluatedAnswer;
+  return spread(count, both.length).map((index) => {
+    const { row, completion } = both[index] as EvaluatedAnswer;
     const [picture] = row.images;
     return {
       picture: picture === undefined ? row.id : `${basename(dirname(picture))}/${basename(picture)}`,

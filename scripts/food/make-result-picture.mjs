@@ -3,6 +3,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { spread } from "../../dist/eval/before-after.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const [run = join(root, "runs/food"), out = join(root, "docs/food-result.svg")] = process.argv.slice(2);
@@ -23,11 +24,6 @@ const text = (x, y, content, { size = 13, fill = COLOURS.text, weight = 400, anc
   `<text x="${x}" y="${y}" font-size="${size}" fill="${fill}" font-weight="${weight}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
 
 const answerOf = (completion) => /<answer>([\s\S]*?)<\/answer>/.exec(completion)?.[1].trim() ?? completion.trim();
-
-/** Spread evenly over the held-out rows, neither the best nor the worst. */
-function pick(rows, count) {
-  return Array.from({ length: count }, (_, i) => rows[Math.floor(((i + 0.5) * rows.length) / count)]);
-}
 
 /** Mean over a window, so that the course shows through the noise of the batches. */
 function smooth(values, window) {
@@ -121,7 +117,9 @@ async function main() {
     .map((line) => JSON.parse(line));
   const [width, height] = [900, 620];
   const cards = await Promise.all(
-    pick(rows, 6).map((row, i) => card(row, before, after, 30 + (i % 2) * 435, 270 + Math.floor(i / 2) * 112)),
+    spread(6, rows.length).map((index, i) =>
+      card(rows[index], before, after, 30 + (i % 2) * 435, 270 + Math.floor(i / 2) * 112),
+    ),
   );
   const svg = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ${FONT}>`,
