@@ -164,8 +164,7 @@ function preprocessorConfig() {
     rescale_factor: 1 / 255,
     resample: 3,
     min_pixels: 56 * 56,
-    // The starter sees pictures at 56 × 56, four visual tokens: it learns faster from few pictures, and generalises better.
-    max_pixels: 56 * 56,
+    max_pixels: 448 * 448,
     patch_size: 14,
     temporal_patch_size: 2,
     merge_size: 2,
