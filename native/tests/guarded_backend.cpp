@@ -1,6 +1,7 @@
 #include "tests/guarded_backend.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace vlmr1::testing {
 
@@ -13,6 +14,16 @@ bool intact(const uint32_t* begin, int64_t words) {
   return std::all_of(begin, begin + words, [](uint32_t word) { return word == kGuard; });
 }
 }  // namespace
+
+void poison_free_memory(Backend& backend) {
+  std::vector<Tensor> blocks;
+  for (int64_t words = 16; words <= 1 << 18; words *= 2) {
+    for (int i = 0; i < 2; ++i) {
+      blocks.push_back(backend.empty({words}));
+      backend.fill(blocks.back(), std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+}
 
 Tensor GuardedBackend::empty(const Shape& shape, DType dtype) {
   const int64_t words = (shape.numel() * static_cast<int64_t>(dtype_size(dtype)) + 3) / 4;

@@ -195,6 +195,7 @@ void expect_bits(const std::vector<float>& got, const std::vector<float>& expect
 void check_on(const Device& device, const OpCase& c, const Doubles& y, const std::vector<ExpectedGradient>& expected) {
   const std::string where = c.name + " on " + device.name;
   const auto one = device.open(1);
+  poison_free_memory(*one);
   const RunResult base = run_op(*one, c, {}, where);
   compare_run(c, base, y, expected, {}, where);
 
@@ -285,6 +286,7 @@ void check_kernel(const KernelCase& c) {
     for (const int threads : {1, 3}) {
       const std::string where = c.name + " on " + device.name + ", " + std::to_string(threads) + " threads";
       const auto inner = device.open(threads);
+      if (threads == 1) poison_free_memory(*inner);
       GuardedBackend backend(*inner);
       std::vector<Tensor> tensors;
       for (const Array& array : c.arrays) tensors.push_back(to_device(backend, array));

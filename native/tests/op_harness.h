@@ -3,8 +3,8 @@
 //   check_op(linear_case({.rows = 3, .in = 600, .out = 50, .bias = true}));
 //
 // compares values with the plain reference, gradients with finite differences through it, on every device, between
-// guarded buffer ends, and bit by bit between thread counts, recording and not, all inputs and one alone. With
-// VLMR1_BENCH=1 (`native_tests --bench`) it prints the speed as well.
+// guarded buffer ends, on used memory, and bit by bit between thread counts, recording and not, all inputs and one
+// alone. With VLMR1_BENCH=1 (`native_tests --bench`) it prints the speed as well.
 #pragma once
 
 #include <cstdint>

@@ -13,6 +13,11 @@ int thread_count(int wanted) {
   if (wanted > 0) return wanted;
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
+
+// An empty vector has no address, which memcpy does not take even for nothing.
+void copy_bytes(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuOptions& options)
@@ -36,13 +41,13 @@ Tensor CpuBackend::zeros(const Shape& shape, DType dtype) {
   return x;
 }
 
-void CpuBackend::upload(Tensor& to, const void* host) { std::memcpy(to.raw(), host, to.bytes()); }
+void CpuBackend::upload(Tensor& to, const void* host) { copy_bytes(to.raw(), host, to.bytes()); }
 
-void CpuBackend::download(const Tensor& from, void* host) { std::memcpy(host, from.raw(), from.bytes()); }
+void CpuBackend::download(const Tensor& from, void* host) { copy_bytes(host, from.raw(), from.bytes()); }
 
 void CpuBackend::copy(const Tensor& from, Tensor& to) {
   check(from.bytes() == to.bytes(), ErrorCode::kShape, "copy: ", from.shape().str(), " to ", to.shape().str());
-  std::memcpy(to.raw(), from.raw(), from.bytes());
+  copy_bytes(to.raw(), from.raw(), from.bytes());
 }
 
 void CpuBackend::fill(Tensor& x, float value) {
