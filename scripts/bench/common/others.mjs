@@ -1,14 +1,15 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 
-/** Ticks in which any core was busy, or undefined where there is no /proc. */
+/** Ticks in which any core was busy, or was taken away from a virtual machine; undefined where there is no /proc. */
 function busyTicks() {
   try {
-    const [user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8")
+    const [user, nice, system, , , irq, softirq, steal] = readFileSync("/proc/stat", "utf8")
       .split("\n")[0]
       .split(/\s+/)
       .slice(1)
       .map(Number);
-    return user + nice + system + irq + softirq;
+    return user + nice + system + irq + softirq + steal;
   } catch {
     return undefined;
   }
@@ -24,6 +25,9 @@ function ticksOf(pid) {
 }
 
 const TICKS_PER_SECOND = 100;
+
+/** Time that a program has computed, over all its threads: waiting for a core does not count. */
+export const processorSeconds = (pid) => ticksOf(pid) / TICKS_PER_SECOND;
 
 /** Measures how many cores other programs kept busy since `start()`: what a time on a shared machine is worth. */
 export class Others {
@@ -44,6 +48,17 @@ export class Others {
     const seconds = (performance.now() - this.since.at) / 1000;
     const ticks = busy - this.since.busy - (this.own() - this.since.own);
     return Math.max(0, ticks / TICKS_PER_SECOND / seconds);
+  }
+
+  /** Waits for a second in which others use at most so many cores. Returns how many seconds it took. */
+  async quiet(limit, patience) {
+    const start = performance.now();
+    const waited = () => (performance.now() - start) / 1000;
+    do {
+      this.start();
+      await sleep(1000);
+    } while (this.cores() > limit && waited() < patience);
+    return waited();
   }
 
   own() {

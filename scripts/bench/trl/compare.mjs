@@ -4,11 +4,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchPresets } from "../common/models.mjs";
 import { gib, machine, median, ratios, table } from "../common/numbers.mjs";
-import { Others } from "../common/others.mjs";
+import { Others, processorSeconds } from "../common/others.mjs";
 import { makeWorkload } from "../common/workload.mjs";
 import { Worker } from "./worker.mjs";
 
 const PHASES = ["inputs", "generation", "train", "optimizer"];
+const COLUMNS = [...PHASES, "step", "processor"];
+const PYTHON = { HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false" };
 const MALLOC = {
   default: {},
   tuned: {
@@ -49,13 +51,24 @@ function readOptions() {
       warmup: text("1"),
       precision: text("f32"),
       malloc: text("tuned,default"),
-      trl: text("{}"),
+      trl: { type: "string", multiple: true, default: ["{}"] },
       "max-others": text("Infinity"),
+      patience: text("600"),
       unshared: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
-  const numbers = ["picture", "prompts", "generations", "completion", "threads", "rounds", "warmup", "max-others"];
+  const numbers = [
+    "picture",
+    "prompts",
+    "generations",
+    "completion",
+    "threads",
+    "rounds",
+    "warmup",
+    "max-others",
+    "patience",
+  ];
   for (const name of numbers) values[name] = positive(name, values[name]);
   for (const name of ["precision", "malloc"]) values[name] = values[name].split(",");
   oneOf("preset", [values.preset], benchPresets);
@@ -85,13 +98,14 @@ function startWorkers() {
   });
   const list = [node("vlmr1-native f32")];
   if (options.unshared) list.push(node("vlmr1-native f32, nothing shared", "unshared"));
-  const threads = String(options.threads);
   for (const precision of options.precision) {
     for (const malloc of options.malloc) {
-      const name = `TRL ${precision}, malloc ${malloc}`;
-      const args = [here("trl_worker.py"), workload.file, precision, options.trl];
-      const env = { OMP_NUM_THREADS: threads, HF_HUB_OFFLINE: "1", TOKENIZERS_PARALLELISM: "false", ...MALLOC[malloc] };
-      list.push({ name, precision, worker: new Worker(name, options.python, args, env) });
+      for (const settings of options.trl) {
+        const name = `TRL ${precision}, malloc ${malloc}${settings === "{}" ? "" : `, ${settings}`}`;
+        const args = [here("trl_worker.py"), workload.file, precision, settings];
+        const env = { ...PYTHON, OMP_NUM_THREADS: String(options.threads), ...MALLOC[malloc] };
+        list.push({ name, precision, worker: new Worker(name, options.python, args, env) });
+      }
     }
   }
   return list;
@@ -113,35 +127,46 @@ async function ready() {
   return infos;
 }
 
-/** A step of each in turn; a round in which other programs were busy counts only if there are no better ones. */
+/** A step of each in turn. */
 async function measure() {
   const others = new Others(workers.map(({ worker }) => worker.pid));
-  for (let i = 0; i < options.warmup; i++) await round(others);
   const rounds = [];
-  const quiet = () => rounds.filter((one) => !(one.others > options["max-others"]));
-  while (quiet().length < options.rounds && rounds.length < 5 * options.rounds) {
-    rounds.push(await round(others));
+  for (let i = 0; i < options.warmup + options.rounds; i++) {
+    const steps = [];
+    for (const one of workers) {
+      const step = await quietStep(one, others);
+      checkStep(one, step, steps[0] ?? step);
+      steps.push(step);
+    }
+    rounds.push({ steps, others: Math.max(...steps.map((step) => step.others)) });
     note(rounds);
   }
-  return quiet().length >= options.rounds ? quiet() : rounds;
+  return rounds.slice(options.warmup);
 }
 
-async function round(others) {
-  const steps = [];
-  let most;
-  for (const { worker, precision, name } of workers) {
-    others.start();
-    const step = await worker.step();
-    const busy = others.cores();
-    if (busy !== undefined) most = Math.max(most ?? 0, busy);
-    checkStep(name, precision, step, steps[0] ?? step);
-    step.seconds.step = PHASES.reduce((sum, phase) => sum + step.seconds[phase], 0);
-    steps.push(step);
+/** Waits for the machine to be quiet, and repeats a step during which it was not; while patience lasts. */
+async function quietStep({ worker }, others) {
+  const limit = options["max-others"];
+  for (;;) {
+    if (limit < Infinity && options.patience > 0) options.patience -= await others.quiet(limit, options.patience);
+    const start = performance.now();
+    const step = await timedStep(worker, others);
+    if (!(step.others > limit) || options.patience <= 0) return step;
+    options.patience -= (performance.now() - start) / 1000;
   }
-  return { steps, others: most };
 }
 
-function checkStep(name, precision, { lengths, entropy }, ours) {
+async function timedStep(worker, others) {
+  const computed = processorSeconds(worker.pid);
+  others.start();
+  const step = await worker.step();
+  step.others = others.cores();
+  step.seconds.step = PHASES.reduce((sum, phase) => sum + step.seconds[phase], 0);
+  step.seconds.processor = processorSeconds(worker.pid) - computed;
+  return step;
+}
+
+function checkStep({ name, precision }, { lengths, entropy }, ours) {
   if (lengths.some((length) => length !== options.completion)) throw new Error(`${name}: completions of ${lengths}`);
   if (Math.abs(entropy - ours.entropy) < ENTROPY_LIMIT[precision] * ours.entropy) return;
   throw new Error(`${name}: entropy ${entropy}, ours ${ours.entropy}: not the same model`);
@@ -155,14 +180,13 @@ function note(rounds) {
 }
 
 function summary(infos, rounds) {
-  const columns = [...PHASES, "step"];
   const of = (worker, column) => rounds.map(({ steps }) => steps[worker].seconds[column]);
   return workers.map(({ name, precision }, i) => ({
     name,
     precision,
     program: infos[i].program,
-    seconds: Object.fromEntries(columns.map((column) => [column, median(of(i, column))])),
-    timesOurs: Object.fromEntries(columns.map((column) => [column, ratios(of(i, column), of(0, column))])),
+    seconds: Object.fromEntries(COLUMNS.map((column) => [column, median(of(i, column))])),
+    timesOurs: Object.fromEntries(COLUMNS.map((column) => [column, ratios(of(i, column), of(0, column))])),
     peakBytes: Math.max(...rounds.map(({ steps }) => steps[i].peak)),
     loadedBytes: infos[i].peak,
   }));
@@ -176,8 +200,8 @@ function report(infos, rounds) {
   const busy = rounds.map(({ others }) => others);
   const conditions = { ...machine(), rounds: rounds.length, othersMedian: median(busy), othersMost: Math.max(...busy) };
   if (options.json) {
-    const steps = rounds.map((one) => ({ others: one.others, seconds: one.steps.map(({ seconds }) => seconds) }));
-    console.log(JSON.stringify({ shape, conditions, trl: JSON.parse(options.trl), results, rounds: steps }, null, 2));
+    const steps = rounds.map((one) => one.steps.map(({ seconds, others }) => ({ ...seconds, others })));
+    console.log(JSON.stringify({ shape, conditions, results, rounds: steps }, null, 2));
     return;
   }
   console.log(`\n${heading(shape, conditions, results)}\n`);
@@ -199,20 +223,19 @@ function heading(shape, conditions, results) {
 }
 
 function tableRows(results) {
-  const columns = [...PHASES, "step"];
-  const rows = [["seconds", ...columns, "× ours (least–most)", "peak memory", "÷ ours"]];
+  const rows = [["seconds", ...COLUMNS, "× ours (least–most)", "peak memory", "÷ ours"]];
   for (const [i, { name, seconds, timesOurs, peakBytes }] of results.entries()) {
     const ratio = timesOurs.step;
     const spread = `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`;
     rows.push([
       name,
-      ...columns.map((column) => seconds[column].toFixed(3)),
+      ...COLUMNS.map((column) => seconds[column].toFixed(3)),
       i === 0 ? "" : spread,
       gib(peakBytes),
       i === 0 ? "" : (peakBytes / results[0].peakBytes).toFixed(2),
     ]);
     if (i === 0) continue;
-    rows.push(["  × ours", ...columns.map((column) => timesOurs[column].median.toFixed(2)), "", "", ""]);
+    rows.push(["  × ours", ...COLUMNS.map((column) => timesOurs[column].median.toFixed(2)), "", "", ""]);
   }
   return rows;
 }
