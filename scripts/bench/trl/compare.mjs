@@ -27,11 +27,16 @@ const ENTROPY_LIMIT = { f32: 1e-3, autocast: 0.02, bf16: 0.05 };
 const options = readOptions();
 const workload = await makeWorkload(options);
 const workers = startWorkers();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => cleanUp().then(() => process.exit(1)));
 try {
   const infos = await ready();
   const rounds = await measure();
   report(infos, rounds);
 } finally {
+  await cleanUp();
+}
+
+async function cleanUp() {
   for (const { worker } of workers) worker.end();
   await workload.remove();
 }

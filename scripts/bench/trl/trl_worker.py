@@ -80,7 +80,8 @@ class Gate(TrainerCallback):
             answer(event="ready", **self.ready, peak=peak())
         else:
             answer(event="step", **self.report, peak=peak())
-        sys.stdin.readline()
+        if not sys.stdin.readline():
+            os._exit(0)
         self.watch.seconds = {}
         self.start = time.perf_counter()
 
