@@ -51,7 +51,7 @@ HeadLogProb head_log_prob(Graph& graph, const Variable& h, const Variable& w, co
   const int64_t vocab = w.shape()[0];
   check(static_cast<int64_t>(targets.size()) == rows && h.shape().cols() == w.shape()[1], ErrorCode::kShape,
         "head_log_prob: h ", h.shape().str(), ", w ", w.shape().str(), ", ", targets.size(), " targets");
-  check(temperature > 0, ErrorCode::kArgument, "temperature: expected a value above 0, got ", temperature);
+  check(temperature >= 1e-4f, ErrorCode::kArgument, "temperature: expected at least 1e-4, got ", temperature);
   for (int32_t t : targets)
     check(t >= 0 && t < vocab, ErrorCode::kTokens, "target: expected a token in [0, ", vocab, "), got ", t);
   Backend& backend = graph.backend();

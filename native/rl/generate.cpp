@@ -14,7 +14,9 @@ void SamplingOptions::validate(int64_t vocab_size) const {
   const auto need = [](bool ok, const char* field, const char* expected, double got) {
     check(ok, ErrorCode::kArgument, field, ": expected ", expected, ", got ", got);
   };
-  need(std::isfinite(temperature) && temperature >= 0, "temperature", "0 (greedy) or more", temperature);
+  // Logits divided by less would leave the range of f32.
+  need(temperature == 0 || (std::isfinite(temperature) && temperature >= 1e-4f), "temperature",
+       "0 (greedy) or at least 1e-4", temperature);
   need(top_k >= 0, "top_k", "0 (off) or more", top_k);
   need(top_p > 0 && top_p <= 1, "top_p", "a value in (0, 1]", top_p);
   need(min_p >= 0 && min_p <= 1, "min_p", "a value in [0, 1]", min_p);

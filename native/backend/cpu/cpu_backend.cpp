@@ -2,17 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
 #include "backend/cpu/isa.h"
+#include "core/cores.h"
 
 namespace vlmr1::cpu {
 
 namespace {
-int thread_count(int wanted) {
-  if (wanted > 0) return wanted;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+int thread_count(int wanted) { return wanted > 0 ? wanted : physical_cores(); }
 
 // An empty vector has no address, which memcpy does not take even for nothing.
 void copy_bytes(void* to, const void* from, size_t bytes) {
