@@ -43,7 +43,7 @@
       "target_name": "vlmr1_native",
       "sources": ["<!@(node scripts/sources.mjs binding)"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "VLMR1_VERSION=\"<(version)\""],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "VLMR1_VERSION=\"<(version)\""],
       "dependencies": ["vlmr1_core", "vlmr1_kernels_baseline"],
       "conditions": [
         ["target_arch=='x64'", {"dependencies": ["vlmr1_kernels_avx2", "vlmr1_kernels_avx512"]}],
