@@ -30,10 +30,15 @@ export interface NativeEngine {
   readonly device: string;
   readonly threads: number;
   readonly isa: string;
+  /** What a config.json text describes, without weights. Throws `ERR_CONFIG`. */
+  describeModel(args: { config: string }): ModelDescription;
   loadModel(args: LoadModelArgs, abort: AbortFlag): Promise<NativeModel>;
-  /** Writes `model.safetensors` (random weights) for a config.json text into a folder; deterministic in `seed`. */
+  /**
+   * Writes random weights for a config.json text into a folder, as `model.safetensors` or as shards with an index; one
+   * tensor is in memory at a time. Deterministic in `seed`.
+   */
   initModel(
-    args: { config: string; directory: string; seed: number; dtype: SaveDType },
+    args: { config: string; directory: string; seed: number; dtype: SaveDType; maxShardBytes: number },
     abort: AbortFlag,
   ): Promise<{ parameters: number }>;
   processImage(args: ProcessImageArgs, abort: AbortFlag): Promise<NativeImage>;
@@ -43,11 +48,54 @@ export interface NativeEngine {
   dispose(): void;
 }
 
+/** Where in a model a parameter is: the vision tower, the merger that follows it, or the language model. */
+export type ModelPart = "vision" | "merger" | "language";
+
+export interface ParameterDescription {
+  /** As in published checkpoints: `model.layers.0.self_attn.q_proj.weight`, `visual.blocks.0.attn.qkv.weight`. */
+  name: string;
+  /** As transformers 5 names it in memory, and PEFT in adapters: `model.language_model.layers…`, `model.visual.…`. */
+  runtimeName: string;
+  shape: number[];
+  part: ModelPart;
+  /** The weight of a linear layer `[out, in]`: LoRA can adapt the module, whose name is this without `.weight`. */
+  linear: boolean;
+}
+
+export interface ModelDescription {
+  info: ModelInfo;
+  parameters: ParameterDescription[];
+}
+
+export interface LoraModule {
+  /** A linear layer's name as in published checkpoints, without `.weight`. */
+  name: string;
+  rank: number;
+  /** What B·A is multiplied with: alpha / rank, or alpha / √rank. */
+  scale: number;
+}
+
 export interface LoadModelArgs {
   directory: string;
-  /** Which parameters get gradients and optimizer state. */
-  train: "full" | "none";
-  freezeVision: boolean;
+  /**
+   * Type of the matrices that products read. "auto": frozen ones as they are stored (f16 as f32), trained ones f32.
+   * "bf16": all, and what trains has f32 masters besides. Sums are always f32.
+   */
+  precision: "auto" | "f32" | "bf16";
+  /** Which parameters get gradients and optimizer state: all but `frozen`, those of the adapter, none. */
+  train: "full" | "lora" | "none";
+  /** Published names of parameters that stay as they are under "full". */
+  frozen: string[];
+  /** Adapted linear layers; with `train: "none"` an adapter is used but not trained. */
+  lora: {
+    modules: LoraModule[];
+    /** In [0, 1): share of a layer's inputs that the adapter does not see in `accumulate`. */
+    dropout: number;
+    /** Where `weights` is empty: A is drawn as PEFT draws it (uniform in ±1/√in), B is 0. */
+    seed: number;
+    /** adapter_model.safetensors in PEFT's format, or empty. */
+    weights: string;
+  } | null;
   /** Run each layer's forward again in the backward pass instead of keeping its activations. */
   gradientCheckpointing: boolean;
 }
@@ -118,6 +166,8 @@ export interface GenerateArgs {
   seed: number;
   /** Number of the first prompt's row in the run, so that prompt i uses random stream `firstRow + i`. */
   firstRow: number;
+  /** False: as if the model had no adapter. */
+  adapter: boolean;
 }
 
 export interface NativeCompletion {
@@ -133,6 +183,8 @@ export interface GenerateProgress {
   tokens: number;
   finished: number;
   total: number;
+  /** Tokens since the last report, in the order in which they were drawn; `completion` counts over all prompts' n. */
+  news: { completion: number; token: number }[];
 }
 
 /** One prompt and the completions that hang from it. */
@@ -144,6 +196,8 @@ export interface NativeGroup {
 export interface LogProbsArgs {
   groups: NativeGroup[];
   temperature: number;
+  /** False: as if the model had no adapter, which is LoRA training's reference policy. */
+  adapter: boolean;
 }
 
 export interface TokenScores {
@@ -183,6 +237,8 @@ export interface SftLossArgs {
 export interface AccumulateArgs {
   groups: NativeGroup[];
   loss: GrpoLossArgs | SftLossArgs;
+  /** Names the adapter's dropout; unused where it has none. */
+  dropoutSeed: number;
 }
 
 export interface AccumulateResult {
@@ -220,9 +276,13 @@ export interface StepResult {
 export type SaveDType = "f32" | "bf16" | "f16";
 
 export interface SaveArgs {
-  /** Folder for "model" (writes `model.safetensors` or shards with an index); file for "gradients" and "state". */
+  /** Folder for "model" and "merged"; file for "adapter", "gradients" and "state". */
   path: string;
-  what: "model" | "gradients" | "state";
+  /**
+   * "model": the weights without the adapter, `model.safetensors` or shards with an index. "merged": with the adapter
+   * added in. "adapter": adapter_model.safetensors in PEFT's format. "state": what trains, its moments, the step count.
+   */
+  what: "model" | "merged" | "adapter" | "gradients" | "state";
   dtype: SaveDType;
   maxShardBytes: number;
 }
@@ -241,7 +301,7 @@ export interface NativeModel {
   /** AdamW with the accumulated gradients, which are zero afterwards. */
   step(args: StepArgs, abort: AbortFlag): Promise<StepResult>;
   save(args: SaveArgs, abort: AbortFlag): Promise<void>;
-  /** Parameters, moments and step count of an earlier `save({ what: "state" })`. */
+  /** Trained parameters, moments and step count of an earlier `save({ what: "state" })`. */
   loadState(args: { path: string }, abort: AbortFlag): Promise<void>;
   dispose(): void;
 }
