@@ -4,9 +4,10 @@ namespace vlmr1 {
 
 Variable Variable::reshaped(Shape shape) const { return Variable(value_.reshaped(shape), slot_); }
 
-Variable Graph::result(Tensor value, std::initializer_list<const Variable*> inputs) const {
+Variable Graph::result(Tensor value, std::initializer_list<const Variable*> inputs) {
   bool needs = false;
   for (const Variable* input : inputs) needs = needs || (input != nullptr && input->needs_grad());
+  met_gradient_ = met_gradient_ || needs;
   return Variable(std::move(value), recording_ && needs ? std::make_shared<GradSlot>() : nullptr);
 }
 
@@ -36,12 +37,14 @@ void Graph::backward(const Variable& root, Tensor seed) {
 
 Variable recompute(Graph& graph, const Variable& input, const std::function<Variable(Graph&, const Variable&)>& block) {
   if (!graph.recording()) return block(graph, input);
-  Graph silent(graph.backend(), false);
+  Graph silent(graph.backend(), false, graph.adapters());
   const Variable value = block(silent, Variable(input.value()));
-  // Parameters inside the block may need gradients even where the input does not.
+  // Parameters inside the block may need gradients even where the input does not. A block without either is frozen:
+  // nothing of it is kept or done again.
+  if (!input.needs_grad() && !silent.met_gradient()) return value;
   const Variable out(value.value(), std::make_shared<GradSlot>());
   graph.record(out, [&graph, input, block](const Tensor& dout) {
-    Graph again(graph.backend(), true);
+    Graph again(graph.backend(), true, graph.adapters());
     const Variable leaf(input.value(), input.needs_grad() ? std::make_shared<GradSlot>() : nullptr);
     const Variable result = block(again, leaf);
     if (!result.needs_grad()) return;

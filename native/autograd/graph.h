@@ -34,15 +34,26 @@ class Variable {
   std::shared_ptr<GradSlot> slot_;
 };
 
+// How linear layers use their adapters in one forward pass.
+struct AdapterMode {
+  bool on = true;          // off: the model without them, LoRA training's reference
+  bool training = false;   // with dropout
+  uint64_t seed = 0;       // of the dropout
+};
+
 class Graph {
  public:
-  Graph(Backend& backend, bool recording) : backend_(backend), recording_(recording) {}
+  Graph(Backend& backend, bool recording, AdapterMode adapters = {})
+      : backend_(backend), recording_(recording), adapters_(adapters) {}
 
   Backend& backend() { return backend_; }
   bool recording() const { return recording_; }
+  const AdapterMode& adapters() const { return adapters_; }
+  // Whether any op had an input that needs a gradient, recorded or not.
+  bool met_gradient() const { return met_gradient_; }
 
   // The result of an op: it needs a gradient when the graph records and any input does.
-  Variable result(Tensor value, std::initializer_list<const Variable*> inputs) const;
+  Variable result(Tensor value, std::initializer_list<const Variable*> inputs);
   // `backward` reads out's gradient and adds to the inputs' slots; it runs once, then what it holds is freed.
   void record(const Variable& out, std::function<void(const Tensor& dout)> backward);
   // Adds a gradient to a slot; takes the tensor over when it is the first.
@@ -57,6 +68,8 @@ class Graph {
   };
   Backend& backend_;
   bool recording_;
+  AdapterMode adapters_;
+  bool met_gradient_ = false;
   std::vector<Step> tape_;
 };
 

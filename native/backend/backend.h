@@ -7,6 +7,7 @@
 // others (training): that is what makes rollout and training agree exactly.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,14 @@ struct AttentionShape {
   int64_t kv_heads = 0;
   int64_t head_size = 0;
   float scale = 1.0f;
+};
+
+// Memory on the host that somebody keeps and nobody writes, such as a mapped file.
+struct HostMemory {
+  const void* data = nullptr;
+  size_t bytes = 0;
+  std::shared_ptr<const void> owner;
+  std::function<void(const void* data, size_t bytes)> discard;  // see Storage
 };
 
 // One query run against a KvStore: `count` new tokens of `segment`, whose keys were appended before.
@@ -79,11 +88,15 @@ class Backend {
   virtual void download(const Tensor& from, void* host) = 0;  // host = from
   virtual void copy(const Tensor& from, Tensor& to) = 0;      // to = from
   virtual void fill(Tensor& x, float value) = 0;              // x = value
+  virtual void convert(const Tensor& from, Tensor& to) = 0;   // to = from, of another floating-point type
+  // A parameter that is only read, of what `memory` holds; `packed` (f32 or bf16) is the type in which products read it.
+  virtual Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) = 0;
   virtual size_t memory_used() const = 0;                     // this and the peak: from any thread
   virtual size_t memory_peak() const = 0;
   virtual void trim() = 0;
 
-  // -- Linear. x [T, E], w [F, E], y [T, F], bias [F].
+  // -- Linear. x [T, E], w [F, E], y [T, F], bias [F]. w is f32, or a parameter of any floating-point type; the others
+  // and all sums are f32.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual,
                       Tensor& y) = 0;  // y = x·wᵀ + bias + residual
   virtual void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) = 0;  // dx (=, +=) dy·w
@@ -110,7 +123,7 @@ class Backend {
 
   // -- Rows. index [N] i32.
   virtual void gather_rows(const Tensor& x, const Tensor& index,
-                           Tensor& y) = 0;  // y[n] = x[index[n]]; also the embedding
+                           Tensor& y) = 0;  // y[n] = x[index[n]]; also the embedding, whose x is of any float type
   virtual void scatter_add_rows(const Tensor& dy, const Tensor& index,
                                 Tensor& dx) = 0;                                   // dx[index[n]] += dy[n], n ascending
   virtual void scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) = 0;  // y[index[n]] = x[n]; indices differ

@@ -6,14 +6,16 @@
 
 namespace vlmr1 {
 
-enum class DType : uint8_t { kF32, kBF16, kI32 };
+// f16 is only read: weights that a checkpoint holds so.
+enum class DType : uint8_t { kF32, kBF16, kF16, kI32 };
 
-inline size_t dtype_size(DType dtype) { return dtype == DType::kBF16 ? 2 : 4; }
+inline size_t dtype_size(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4; }
 
 inline const char* dtype_name(DType dtype) {
   switch (dtype) {
     case DType::kF32: return "f32";
     case DType::kBF16: return "bf16";
+    case DType::kF16: return "f16";
     case DType::kI32: return "i32";
   }
   return "?";

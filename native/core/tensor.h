@@ -42,6 +42,11 @@ struct Storage {
   uint64_t version = 0;
   // Parameters outlive a step; a back end may keep packed copies of them.
   bool persistent = false;
+  // Set for memory that is only read and can come back from its file: a back end that has a packed copy of some of it
+  // calls this, so that weights are held once.
+  std::function<void(const void* data, size_t bytes)> discard;
+  // Type of packed copies of such memory.
+  DType packed = DType::kF32;
   std::function<void(Storage&)> release;
   ~Storage() {
     if (release) release(*this);

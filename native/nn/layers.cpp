@@ -1,6 +1,7 @@
 #include "nn/layers.h"
 
 #include "ops/activation.h"
+#include "ops/dropout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 
@@ -24,13 +25,28 @@ Variable Linear::operator()(Graph& graph, const Variable& x, const Variable* res
   if (w.shape().rank() > 2) w = w.reshaped({w.shape()[0], w.value().numel() / w.shape()[0]});
   if (w.slot() && w.slot()->grad.shape() != w.shape()) w.slot()->grad = w.slot()->grad.reshaped(w.shape());
   const Variable b = bias ? leaf(*bias) : Variable();
-  return ops::linear(graph, x, w, bias ? &b : nullptr, residual);
+  const Variable y = ops::linear(graph, x, w, bias ? &b : nullptr, residual);
+  return adapter && graph.adapters().on ? adapted(graph, x, y, leaf(*adapter->b)) : y;
 }
 
 Variable Linear::part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const {
   const Variable w = leaf_rows(*weight, begin, end);
   const Variable b = bias ? leaf_rows(*bias, begin, end) : Variable();
-  return ops::linear(graph, x, w, bias ? &b : nullptr, nullptr);
+  const Variable y = ops::linear(graph, x, w, bias ? &b : nullptr, nullptr);
+  return adapter && graph.adapters().on ? adapted(graph, x, y, leaf_rows(*adapter->b, begin, end)) : y;
+}
+
+// The parts of a layer draw the same dropout: they see the same input.
+Variable Linear::adapted(Graph& graph, const Variable& x, const Variable& y, const Variable& b) const {
+  const AdapterMode& mode = graph.adapters();
+  const float dropout = mode.training ? adapter->dropout : 0.0f;
+  const Variable seen = ops::dropout(graph, x, dropout, mode.seed, adapter->index);
+  const Variable low = ops::linear(graph, seen, leaf(*adapter->a), nullptr, nullptr);
+  return ops::linear(graph, ops::scale(graph, low, adapter->scale), b, nullptr, &y);
+}
+
+Linear linear(ParameterStore& p, const std::string& name) {
+  return {&p.get(name + ".weight"), p.has(name + ".bias") ? &p.get(name + ".bias") : nullptr, p.adapter(name)};
 }
 
 Variable RmsNorm::operator()(Graph& graph, const Variable& x) const {

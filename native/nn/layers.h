@@ -10,14 +10,22 @@ namespace vlmr1::nn {
 Variable leaf(const Parameter& p);
 Variable leaf_rows(const Parameter& p, int64_t begin, int64_t end);
 
+// y = x · Wᵀ + bias (+ residual), and + scale · (dropout(x) · Aᵀ) · Bᵀ where the layer has an adapter that is on.
 struct Linear {
   const Parameter* weight = nullptr;  // [F, E]
   const Parameter* bias = nullptr;    // [F] or null
+  const Adapter* adapter = nullptr;   // or null
   // x [T, E] → [T, F] (+ residual)
   Variable operator()(Graph& graph, const Variable& x, const Variable* residual = nullptr) const;
   // Only the outputs [begin, end): one of several projections that a checkpoint keeps in one tensor.
   Variable part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const;
+
+ private:
+  Variable adapted(Graph& graph, const Variable& x, const Variable& y, const Variable& b) const;
 };
+
+// The layer `name`, with its bias and its adapter where the store has them.
+Linear linear(ParameterStore& parameters, const std::string& name);
 
 struct RmsNorm {
   const Parameter* weight = nullptr;

@@ -5,40 +5,89 @@
 namespace vlmr1 {
 
 namespace {
+
 // 64 bytes: every parameter starts on a cache line.
 int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
 Tensor view(const Tensor& flat, int64_t offset, const Shape& shape) {
-  return Tensor(flat.storage(), static_cast<size_t>(offset) * sizeof(float), shape, DType::kF32);
+  return Tensor(flat.storage(), static_cast<size_t>(offset) * dtype_size(flat.dtype()), shape, flat.dtype());
 }
+
 }  // namespace
 
-ParameterStore::ParameterStore(Backend& backend, const std::vector<Spec>& specs) {
-  int64_t total = 0;
-  for (const Spec& spec : specs) {
-    total += padded(spec.shape.numel());
-    if (spec.trainable) trainable_numel_ += padded(spec.shape.numel());
+ParameterStore::ParameterStore(Backend& backend, const std::vector<ParameterSpec>& specs, const TrainingPlan& plan)
+    : plan_(plan) {
+  const bool full = plan.mode == TrainMode::kFull;
+  for (const ParameterSpec& spec : specs)
+    add(spec.name, spec.shape, spec.part, full && plan.frozen.count(spec.name) == 0);
+  base_count_ = parameters_.size();
+  for (const std::string& name : plan.frozen)
+    check(has(name), ErrorCode::kArgument, "frozen: no parameter is named ", name);
+  add_adapters(specs);
+  allocate(backend);
+}
+
+Parameter& ParameterStore::add(const std::string& name, const Shape& shape, Part part, bool trainable) {
+  check(index_.emplace(name, parameters_.size()).second, ErrorCode::kState, "parameter ", name, " is listed twice");
+  Parameter p;
+  p.name = name;
+  p.shape = shape;
+  p.part = part;
+  p.trainable = trainable;
+  p.decays = shape.rank() >= 2;
+  if (trainable) {
+    p.train_offset = trainable_numel_;
+    trainable_numel_ += padded(shape.numel());
   }
-  values_ = backend.zeros({total});
-  values_.storage()->persistent = true;
-  if (trainable_numel_ > 0) grads_ = backend.zeros({trainable_numel_});
-  int64_t offset = 0;
-  int64_t train_offset = 0;
-  for (const Spec& spec : specs) {
-    Parameter p;
-    p.name = spec.name;
-    p.value = view(values_, offset, spec.shape);
-    p.trainable = spec.trainable;
-    p.decays = spec.shape.rank() >= 2;
-    if (spec.trainable) {
-      p.train_offset = train_offset;
-      p.grad = view(grads_, train_offset, spec.shape);
-      train_offset += padded(spec.shape.numel());
+  parameters_.push_back(std::move(p));
+  return parameters_.back();
+}
+
+void ParameterStore::add_adapters(const std::vector<ParameterSpec>& specs) {
+  std::unordered_map<std::string, const ParameterSpec*> linears;
+  for (const ParameterSpec& spec : specs)
+    if (spec.linear) linears[spec.name] = &spec;
+  for (const LoraModule& module : plan_.lora.modules) {
+    const auto found = linears.find(module.name + ".weight");
+    check(found != linears.end(), ErrorCode::kArgument, "lora: ", module.name, " is no linear layer of the model");
+    check(module.rank > 0, ErrorCode::kArgument, "lora: ", module.name, ": expected a rank above 0, got ", module.rank);
+    const ParameterSpec& spec = *found->second;
+    const bool trains = plan_.mode == TrainMode::kLora;
+    Adapter adapter;
+    adapter.module = module.name;
+    adapter.a = &add(module.name + ".lora_A.weight", {module.rank, spec.shape[1]}, spec.part, trains);
+    adapter.b = &add(module.name + ".lora_B.weight", {spec.shape[0], module.rank}, spec.part, trains);
+    adapter.scale = module.scale;
+    adapter.dropout = plan_.lora.dropout;
+    adapter.index = adapters_.size();
+    adapters_.emplace(module.name, adapter);
+  }
+  check(plan_.mode != TrainMode::kLora || !adapters_.empty(), ErrorCode::kArgument,
+        "lora: expected at least one linear layer to adapt");
+}
+
+// Masters in one f32 array. In bf16 the products read rounded copies of the matrices; vectors and adapters stay f32.
+void ParameterStore::allocate(Backend& backend) {
+  if (trainable_numel_ > 0) {
+    masters_ = backend.zeros({trainable_numel_});
+    masters_.storage()->persistent = true;
+    grads_ = backend.zeros({trainable_numel_});
+  }
+  const bool copies = trainable_numel_ > 0 && plan_.mode == TrainMode::kFull && plan_.precision == Precision::kBF16;
+  if (copies) {
+    copies_ = backend.zeros({trainable_numel_}, DType::kBF16);
+    copies_.storage()->persistent = true;
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Parameter& p = parameters_[i];
+    if (p.trainable) {
+      p.master = view(masters_, p.train_offset, p.shape);
+      p.grad = view(grads_, p.train_offset, p.shape);
+      p.value = copies && p.decays ? view(copies_, p.train_offset, p.shape) : p.master;
+    } else if (i >= base_count_) {
+      p.value = backend.zeros(p.shape);
+      p.value.storage()->persistent = true;
     }
-    offset += padded(spec.shape.numel());
-    const bool fresh = index_.emplace(spec.name, parameters_.size()).second;
-    check(fresh, ErrorCode::kState, "parameter ", spec.name, " is listed twice");
-    parameters_.push_back(std::move(p));
   }
 }
 
@@ -48,14 +97,41 @@ Parameter& ParameterStore::get(const std::string& name) {
   return parameters_[it->second];
 }
 
+const Adapter* ParameterStore::adapter(const std::string& module) const {
+  const auto it = adapters_.find(module);
+  return it == adapters_.end() ? nullptr : &it->second;
+}
+
 int64_t ParameterStore::numel() const {
   int64_t total = 0;
-  for (const Parameter& p : parameters_) total += p.value.numel();
+  for (size_t i = 0; i < base_count_; ++i) total += parameters_[i].shape.numel();
   return total;
+}
+
+int64_t ParameterStore::trainable_count() const {
+  int64_t total = 0;
+  for (const Parameter& p : parameters_) total += p.trainable ? p.shape.numel() : 0;
+  return total;
+}
+
+bool ParameterStore::trains(Part part) const {
+  for (const Parameter& p : parameters_)
+    if (p.trainable && p.part == part) return true;
+  return false;
 }
 
 void ParameterStore::zero_grad(Backend& backend) {
   if (grads_) backend.fill(grads_, 0.0f);
+}
+
+void ParameterStore::refresh(Backend& backend) {
+  if (masters_) masters_.storage()->version++;
+  if (copies_) {
+    backend.convert(masters_, copies_);
+    copies_.storage()->version++;
+  }
+  if (plan_.mode == TrainMode::kLora) return;
+  for (size_t i = base_count_; i < parameters_.size(); ++i) parameters_[i].value.storage()->version++;
 }
 
 Tensor& ParameterStore::moment1(Backend& backend) {
@@ -67,5 +143,7 @@ Tensor& ParameterStore::moment2(Backend& backend) {
   if (!moment2_) moment2_ = backend.zeros({trainable_numel_});
   return moment2_;
 }
+
+Tensor ParameterStore::slice(const Tensor& flat, const Parameter& p) { return view(flat, p.train_offset, p.shape); }
 
 }  // namespace vlmr1

@@ -1,0 +1,37 @@
+// What of a model trains, and in which type it is held: decided before the weights are read.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace vlmr1 {
+
+enum class TrainMode { kNone, kFull, kLora };
+
+// Type of the matrices that products read. kAuto: frozen ones as they are stored (f16 as f32), trained ones f32.
+// kBF16: all of them, and what trains has f32 masters besides. Sums are always f32.
+enum class Precision { kAuto, kF32, kBF16 };
+
+struct LoraModule {
+  std::string name;  // a linear layer's, without ".weight"
+  int64_t rank = 0;
+  float scale = 1.0f;  // alpha / rank, or alpha / √rank
+};
+
+struct LoraPlan {
+  std::vector<LoraModule> modules;  // empty: no adapter
+  float dropout = 0.0f;             // of an adapter's input while training, in [0, 1)
+  uint64_t seed = 0;                // of fresh adapters: A uniform in ±1/√in, B zero
+  std::string weights;              // adapter_model.safetensors in PEFT's format, or empty for a fresh one
+};
+
+struct TrainingPlan {
+  TrainMode mode = TrainMode::kNone;
+  Precision precision = Precision::kAuto;
+  std::set<std::string> frozen;  // names that stay as they are under kFull
+  LoraPlan lora;                 // with kNone it is used and not trained
+};
+
+}  // namespace vlmr1
