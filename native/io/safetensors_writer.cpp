@@ -5,7 +5,7 @@
 
 #include "core/dtype.h"
 #include "core/error.h"
-#include "io/float16.h"
+#include "core/float16.h"
 #include "io/safetensors.h"
 
 namespace vlmr1 {

@@ -32,8 +32,7 @@ struct ModelInfo {
 };
 
 struct LoadOptions {
-  bool train = false;
-  bool freeze_vision = false;
+  TrainingPlan plan;
   bool gradient_checkpointing = false;
 };
 

@@ -1,7 +1,6 @@
 #include "nn/layers.h"
 
 #include "ops/activation.h"
-#include "ops/dropout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
 

@@ -11,7 +11,7 @@
 
 #include "core/random.h"
 #include "io/files.h"
-#include "io/float16.h"
+#include "core/float16.h"
 #include "tests/testing.h"
 
 namespace vlmr1 {

@@ -5,6 +5,7 @@
 
 #include "backend/cpu/isa.h"
 #include "core/cores.h"
+#include "core/float16.h"
 
 namespace vlmr1::cpu {
 
@@ -50,6 +51,43 @@ void CpuBackend::copy(const Tensor& from, Tensor& to) {
 void CpuBackend::fill(Tensor& x, float value) {
   float* data = x.data<float>();
   ranges(x.numel(), 1 << 18, [&](int64_t b, int64_t e) { std::fill(data + b, data + e, value); });
+}
+
+namespace {
+
+float read_as_f32(const Tensor& x, int64_t i) {
+  if (x.dtype() == DType::kF32) return static_cast<const float*>(x.raw())[i];
+  const uint16_t bits = static_cast<const uint16_t*>(x.raw())[i];
+  return x.dtype() == DType::kBF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+}
+
+}  // namespace
+
+void CpuBackend::convert(const Tensor& from, Tensor& to) {
+  check(from.numel() == to.numel() && from.dtype() != DType::kI32, ErrorCode::kShape, "convert: ", from.shape().str(),
+        " ", dtype_name(from.dtype()), " to ", to.shape().str());
+  const bool narrow = to.dtype() == DType::kBF16;
+  float* wide = narrow ? nullptr : to.data<float>();
+  uint16_t* bits = static_cast<uint16_t*>(to.raw());
+  ranges(to.numel(), 1 << 18, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      if (narrow) bits[i] = f32_to_bf16(read_as_f32(from, i));
+      else wide[i] = read_as_f32(from, i);
+    }
+  });
+}
+
+Tensor CpuBackend::adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) {
+  check(static_cast<size_t>(shape.numel()) * dtype_size(dtype) == memory.bytes, ErrorCode::kShape, "adopt: ",
+        memory.bytes, " bytes for ", shape.str(), " of ", dtype_name(dtype));
+  auto storage = std::make_shared<Storage>();
+  storage->data = const_cast<void*>(memory.data);
+  storage->bytes = memory.bytes;
+  storage->persistent = true;
+  storage->packed = packed;
+  storage->discard = memory.discard;
+  storage->release = [owner = memory.owner](Storage&) {};
+  return Tensor(std::move(storage), 0, shape, dtype);
 }
 
 }  // namespace vlmr1::cpu

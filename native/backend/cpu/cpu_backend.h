@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/pack.h"
 #include "core/memory_pool.h"
 #include "core/thread_pool.h"
 
@@ -20,28 +21,14 @@ struct Product {
   const float* a = nullptr;
   int64_t a_stride = 0;
   bool a_transposed = false;  // A(m, k) = a[k · a_stride + m]
-  const float* b = nullptr;   // rows [K, N] with stride b_stride, or null:
+  const float* b = nullptr;       // rows [K, N] with stride b_stride, or null:
   int64_t b_stride = 0;
-  const float* packed = nullptr;  // panels [⌈N / width⌉][K][width]
+  const Panels* panels = nullptr;  // B of a weight [N, K], or of [K, N]:
+  bool panels_transposed = false;
   float* c = nullptr;
   bool accumulate = false;
   const float* bias = nullptr;
   const float* residual = nullptr;
-};
-
-// Panels of a parameter in the order in which the matrix kernel reads them, kept until the parameter changes.
-class PackCache {
- public:
-  struct Entry {
-    std::weak_ptr<Storage> owner;
-    uint64_t version = 0;
-    Shape shape;
-    std::shared_ptr<Storage> panels;
-  };
-  Entry& entry(const Tensor& w);
-
- private:
-  std::map<const void*, Entry> entries_;
 };
 
 class CpuBackend final : public Backend {
@@ -57,6 +44,8 @@ class CpuBackend final : public Backend {
   void download(const Tensor& from, void* host) override;
   void copy(const Tensor& from, Tensor& to) override;
   void fill(Tensor& x, float value) override;
+  void convert(const Tensor& from, Tensor& to) override;
+  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override;
   size_t memory_used() const override { return memory_->used(); }
   size_t memory_peak() const override { return memory_->peak(); }
   void trim() override { memory_->trim(); }
@@ -105,7 +94,8 @@ class CpuBackend final : public Backend {
 
  private:
   void product(const Product& p);
-  const float* packed_weight(const Tensor& w, std::shared_ptr<Storage>& hold);
+  Panels packed_weight(const Tensor& w);
+  void place_right(const Product& p, int64_t panel, int64_t k0, bool reused, float* scratch, MatrixTile& t) const;
   void pack_left(const Product& p, float* out);
   void kv_attend(const Tensor& q, const KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                  const AttentionShape& shape, Tensor& out, Tensor* lse);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
+#include "core/float16.h"
 
 namespace vlmr1::cpu {
 
@@ -12,12 +13,21 @@ int64_t row_grain(int64_t cols) { return std::max<int64_t>(1, 16384 / std::max<i
 
 void CpuBackend::gather_rows(const Tensor& x, const Tensor& index, Tensor& y) {
   const int64_t cols = x.shape().cols();
-  const float* in = x.data<float>();
   const int32_t* at = index.data<int32_t>();
   float* out = y.data<float>();
-  ranges(index.numel(), row_grain(cols), [&](int64_t b, int64_t e) {
-    for (int64_t n = b; n < e; ++n) std::memcpy(out + n * cols, in + at[n] * cols, cols * sizeof(float));
-  });
+  const auto gather = [&](const auto* in, const auto& copy) {
+    ranges(index.numel(), row_grain(cols), [&](int64_t b, int64_t e) {
+      for (int64_t n = b; n < e; ++n) copy(in + at[n] * cols, out + n * cols);
+    });
+  };
+  if (x.dtype() == DType::kF32) {
+    gather(x.data<float>(), [cols](const float* row, float* to) { std::memcpy(to, row, cols * sizeof(float)); });
+  } else {
+    const auto widen = x.dtype() == DType::kBF16 ? bf16_to_f32 : f16_to_f32;
+    gather(static_cast<const uint16_t*>(x.raw()), [cols, widen](const uint16_t* row, float* to) {
+      for (int64_t i = 0; i < cols; ++i) to[i] = widen(row[i]);
+    });
+  }
 }
 
 void CpuBackend::scatter_rows(const Tensor& x, const Tensor& index, Tensor& y) {

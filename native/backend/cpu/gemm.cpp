@@ -16,64 +16,27 @@ constexpr int64_t kTaskFlops = 400'000;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// panel [K][width] from rows [width][K]
-void pack_transposed(const float* w, int64_t rows, int64_t k, int64_t width, float* out) {
-  constexpr int64_t kStep = 16;
-  for (int64_t k0 = 0; k0 < k; k0 += kStep) {
-    const int64_t k1 = std::min(k, k0 + kStep);
-    for (int64_t r = 0; r < width; ++r) {
-      if (r >= rows) {
-        for (int64_t i = k0; i < k1; ++i) out[i * width + r] = 0.0f;
-      } else {
-        const float* row = w + r * k;
-        for (int64_t i = k0; i < k1; ++i) out[i * width + r] = row[i];
-      }
-    }
-  }
-}
-
-// block [k][width] from rows with a stride
-void pack_rows(const float* b, int64_t stride, int64_t k, int64_t cols, int64_t width, float* out) {
-  for (int64_t i = 0; i < k; ++i, b += stride, out += width) {
-    std::memcpy(out, b, cols * sizeof(float));
-    std::fill(out + cols, out + width, 0.0f);
-  }
-}
-
 }  // namespace
 
-PackCache::Entry& PackCache::entry(const Tensor& w) {
-  auto it = entries_.find(w.raw());
-  if (it == entries_.end()) {
-    // New parameters are rare: a good moment to let go of those that are gone.
-    for (auto e = entries_.begin(); e != entries_.end();)
-      e = e->second.owner.expired() ? entries_.erase(e) : std::next(e);
-    it = entries_.emplace(w.raw(), Entry{}).first;
-  }
-  return it->second;
-}
-
-const float* CpuBackend::packed_weight(const Tensor& w, std::shared_ptr<Storage>& hold) {
-  const int64_t n = w.shape()[0];
-  const int64_t k = w.shape()[1];
-  const int64_t width = kernels_.panel_width;
-  const int64_t panels = ceil_div(n, width);
+// Where weights are held once, their file's pages go as soon as the panels are there.
+Panels CpuBackend::packed_weight(const Tensor& w) {
   const bool keep = w.storage()->persistent;
   PackCache::Entry* entry = keep ? &packs_.entry(w) : nullptr;
-  if (keep && entry->panels && entry->owner.lock() == w.storage() && entry->version == w.storage()->version &&
-      entry->shape == w.shape()) {
-    hold = entry->panels;
-    return static_cast<const float*>(hold->data);
-  }
-  if (keep) entry->panels.reset();
-  hold = memory_->allocate(static_cast<size_t>(panels * width * k) * sizeof(float));
-  float* out = static_cast<float*>(hold->data);
-  const float* data = w.data<float>();
-  pool_.run(panels, [&](int64_t p, int) {
-    pack_transposed(data + p * width * k, std::min(width, n - p * width), k, width, out + p * width * k);
+  if (keep && entry->panels.storage) return entry->panels;
+  const int64_t n = w.shape()[0];
+  Panels panels{nullptr, w.storage()->packed, w.shape()[1], kernels_.panel_width};
+  const int64_t count = ceil_div(n, panels.width);
+  const int64_t elements = panels.width * panels.k;
+  const size_t panel_bytes = static_cast<size_t>(elements) * dtype_size(panels.dtype);
+  panels.storage = memory_->allocate(static_cast<size_t>(count) * panel_bytes);
+  char* out = static_cast<char*>(panels.storage->data);
+  pool_.run(count, [&](int64_t p, int) {
+    const int64_t first = p * panels.width;
+    pack_panel(w, first, std::min(panels.width, n - first), panels.width, panels.dtype, out + p * panel_bytes);
   });
-  if (keep) *entry = {w.storage(), w.storage()->version, w.shape(), hold};
-  return out;
+  if (keep) entry->panels = panels;
+  if (w.storage()->discard) w.storage()->discard(w.raw(), w.bytes());
+  return panels;
 }
 
 // tiles [⌈M / rows⌉][K][rows]; what lies past M is never read.
@@ -103,6 +66,26 @@ void CpuBackend::pack_left(const Product& p, float* out) {
   });
 }
 
+// Points the tile at its block of B: in the panels themselves, or laid out in `scratch` for the tiles that follow.
+void CpuBackend::place_right(const Product& p, int64_t panel, int64_t k0, bool reused, float* scratch,
+                             MatrixTile& t) const {
+  const int64_t width = kernels_.panel_width;
+  const int64_t n0 = panel * width;
+  t.b = scratch;
+  t.b_bf16 = nullptr;
+  if (p.b) {
+    pack_rows(p.b + k0 * p.b_stride + n0, p.b_stride, t.k, t.n, width, scratch);
+  } else if (p.panels_transposed) {
+    unpack_rows(*p.panels, k0, t.k, n0, t.n, scratch);
+  } else if (p.panels->dtype == DType::kF32) {
+    t.b = p.panels->f32(panel, k0);
+  } else if (reused) {
+    kernels_.widen(p.panels->bf16(panel, k0), scratch, t.k * width);
+  } else {
+    t.b_bf16 = p.panels->bf16(panel, k0);
+  }
+}
+
 void CpuBackend::product(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
   const int64_t rows = kernels_.tile_rows;
@@ -113,8 +96,9 @@ void CpuBackend::product(const Product& p) {
   float* a = static_cast<float*>(left->data);
   pack_left(p, a);
 
-  const auto scratch =
-      p.b ? memory_->allocate(static_cast<size_t>(pool_.threads() * kBlock * width) * sizeof(float)) : nullptr;
+  const bool in_place = !p.b && !p.panels_transposed && p.panels->dtype == DType::kF32;
+  const size_t scratch_bytes = static_cast<size_t>(pool_.threads() * kBlock * width) * sizeof(float);
+  const auto scratch = in_place ? nullptr : memory_->allocate(scratch_bytes);
   // Few panels are cut over M as well; small ones are done several to a task.
   const int64_t cuts = std::clamp<int64_t>(ceil_div(4 * pool_.threads(), panels), 1, tiles);
   const int64_t tiles_per_cut = ceil_div(tiles, cuts);
@@ -125,6 +109,7 @@ void CpuBackend::product(const Product& p) {
     const int64_t first = index / panels * tiles_per_cut;
     const int64_t last = std::min(tiles, first + tiles_per_cut);
     const int64_t n0 = panel * width;
+    float* block = scratch ? static_cast<float*>(scratch->data) + thread * kBlock * width : nullptr;
     MatrixTile t{};
     t.n = std::min(width, p.n - n0);
     t.layout = LeftLayout::kPacked;
@@ -132,13 +117,7 @@ void CpuBackend::product(const Product& p) {
     t.ldc = t.ldr = p.n;
     for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kBlock) {
       t.k = std::min(kBlock, p.k - k0);
-      if (p.b) {
-        float* block = static_cast<float*>(scratch->data) + thread * kBlock * width;
-        pack_rows(p.b + k0 * p.b_stride + n0, p.b_stride, t.k, t.n, width, block);
-        t.b = block;
-      } else {
-        t.b = p.packed + panel * width * p.k + k0 * width;
-      }
+      place_right(p, panel, k0, last - first > 1, block, t);
       const bool end = k0 + kBlock >= p.k;
       t.accumulate = p.accumulate || k0 > 0;
       t.bias = end && p.bias ? p.bias + n0 : nullptr;
@@ -158,14 +137,14 @@ void CpuBackend::product(const Product& p) {
 }
 
 void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) {
-  std::shared_ptr<Storage> hold;
+  const Panels panels = packed_weight(w);
   Product p;
   p.m = x.shape().rows();
   p.n = w.shape()[0];
   p.k = w.shape()[1];
   p.a = x.data<float>();
   p.a_stride = p.k;
-  p.packed = packed_weight(w, hold);
+  p.panels = &panels;
   p.c = y.data<float>();
   p.bias = bias ? bias->data<float>() : nullptr;
   p.residual = residual ? residual->data<float>() : nullptr;
@@ -173,14 +152,22 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
 }
 
 void CpuBackend::linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) {
+  // Rows that may have left the memory, or are of another type, are taken out of the panels.
+  const bool from_panels = w.dtype() != DType::kF32 || w.storage()->discard;
+  const Panels panels = from_panels ? packed_weight(w) : Panels{};
   Product p;
   p.m = dy.shape().rows();
   p.n = w.shape()[1];
   p.k = w.shape()[0];
   p.a = dy.data<float>();
   p.a_stride = p.k;
-  p.b = w.data<float>();
-  p.b_stride = p.n;
+  if (from_panels) {
+    p.panels = &panels;
+    p.panels_transposed = true;
+  } else {
+    p.b = w.data<float>();
+    p.b_stride = p.n;
+  }
   p.c = dx.data<float>();
   p.accumulate = write == Write::kAdd;
   product(p);

@@ -93,17 +93,13 @@ VisionConfig parse_vision(const Json& json, int64_t text_hidden) {
 
 class Specs {
  public:
-  explicit Specs(bool trainable) : trainable_(trainable) {}
-  void add(const std::string& name, Shape shape) { list.push_back({name, shape, trainable_}); }
+  void add(const std::string& name, Shape shape) { list.push_back({name, shape, part, false}); }
   void linear(const std::string& name, int64_t out, int64_t in, bool bias) {
-    add(name + ".weight", {out, in});
+    list.push_back({name + ".weight", {out, in}, part, true});
     if (bias) add(name + ".bias", {out});
   }
-  void set_trainable(bool trainable) { trainable_ = trainable; }
-  std::vector<ParameterStore::Spec> list;
-
- private:
-  bool trainable_;
+  Part part = Part::kVision;
+  std::vector<ParameterSpec> list;
 };
 
 void vision_specs(Specs& s, const VisionConfig& v) {
@@ -119,6 +115,7 @@ void vision_specs(Specs& s, const VisionConfig& v) {
     s.linear(block + ".mlp.up_proj", v.intermediate_size, v.hidden_size, true);
     s.linear(block + ".mlp.down_proj", v.hidden_size, v.intermediate_size, true);
   }
+  s.part = Part::kMerger;
   const int64_t merged = v.hidden_size * v.merge_size * v.merge_size;
   s.add("visual.merger.ln_q.weight", {v.hidden_size});
   s.linear("visual.merger.mlp.0", merged, merged, true);
@@ -166,10 +163,10 @@ Config parse_config(const Json& json) {
   return c;
 }
 
-std::vector<ParameterStore::Spec> parameter_specs(const Config& config, bool train, bool freeze_vision) {
-  Specs specs(train && !freeze_vision);
+std::vector<ParameterSpec> parameter_specs(const Config& config) {
+  Specs specs;
   vision_specs(specs, config.vision);
-  specs.set_trainable(train);
+  specs.part = Part::kLanguage;
   text_specs(specs, config.text);
   return specs.list;
 }

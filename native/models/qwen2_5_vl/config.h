@@ -37,7 +37,7 @@ struct Config {
 // Throws ERR_CONFIG naming the field.
 Config parse_config(const Json& json);
 
-// Every parameter with its published name and shape. Trainable as the options say.
-std::vector<ParameterStore::Spec> parameter_specs(const Config& config, bool train, bool freeze_vision);
+// Every parameter with its published name and shape.
+std::vector<ParameterSpec> parameter_specs(const Config& config);
 
 }  // namespace vlmr1::qwen2_5_vl

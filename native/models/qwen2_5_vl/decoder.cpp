@@ -10,9 +10,7 @@ namespace vlmr1::qwen2_5_vl {
 Decoder::Decoder(const TextConfig& config, ParameterStore& p, bool checkpointing)
     : config_(config), checkpointing_(checkpointing) {
   const float eps = static_cast<float>(config.rms_eps);
-  const auto linear = [&p](const std::string& name) {
-    return nn::Linear{&p.get(name + ".weight"), p.has(name + ".bias") ? &p.get(name + ".bias") : nullptr};
-  };
+  const auto linear = [&p](const std::string& name) { return nn::linear(p, name); };
   embedding_ = &p.get("model.embed_tokens.weight");
   head_ = config.tied ? embedding_ : &p.get("lm_head.weight");
   norm_ = {&p.get("model.norm.weight"), eps};

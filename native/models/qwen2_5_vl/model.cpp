@@ -8,13 +8,12 @@ Qwen25VlModel::Qwen25VlModel(Backend& backend, const Config& config, const LoadO
     : backend_(backend),
       config_(config),
       options_(options),
-      parameters_(backend, parameter_specs(config, options.train, options.freeze_vision)) {
+      parameters_(backend, parameter_specs(config), options.plan) {
   vision_ = std::make_unique<VisionTower>(config_.vision, parameters_, options.gradient_checkpointing);
   decoder_ = std::make_unique<Decoder>(config_.text, parameters_, options.gradient_checkpointing);
   info_.model_type = config.model_type;
   info_.parameters = parameters_.numel();
-  for (const Parameter& p : parameters_.all())
-    if (p.trainable) info_.trainable_parameters += p.value.numel();
+  info_.trainable_parameters = parameters_.trainable_count();
   info_.vocab_size = config.text.vocab_size;
   info_.hidden_size = config.text.hidden_size;
   info_.image_token_id = config.image_token_id;
@@ -65,7 +64,7 @@ PromptPositions Qwen25VlModel::prompt_positions(const Prompt& prompt) const {
 }
 
 Variable Qwen25VlModel::picture_features(Graph& graph, const std::vector<std::shared_ptr<const Picture>>& pictures) {
-  if (!options_.freeze_vision) return (*vision_)(graph, pictures);
+  if (parameters_.trains(Part::kVision) || parameters_.trains(Part::kMerger)) return (*vision_)(graph, pictures);
   Graph silent(backend_, false);  // a frozen tower keeps nothing for a backward pass that it does not have
   return (*vision_)(silent, pictures);
 }

@@ -17,9 +17,7 @@ constexpr float kNormEps = 1e-6f;
 
 VisionTower::VisionTower(const VisionConfig& config, ParameterStore& p, bool checkpointing)
     : config_(config), checkpointing_(checkpointing) {
-  const auto linear = [&p](const std::string& name) {
-    return nn::Linear{&p.get(name + ".weight"), p.has(name + ".bias") ? &p.get(name + ".bias") : nullptr};
-  };
+  const auto linear = [&p](const std::string& name) { return nn::linear(p, name); };
   patch_embed_ = linear("visual.patch_embed.proj");
   for (int64_t i = 0; i < config.depth; ++i) {
     const std::string name = "visual.blocks." + std::to_string(i);

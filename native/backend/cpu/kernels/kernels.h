@@ -29,6 +29,7 @@ struct MatrixTile {
   const float* a;
   LeftLayout layout;
   const float* b;  // rows of at least the panel width (rounded up to a vector) can be read
+  const uint16_t* b_bf16;  // where it is set: B in bf16 instead, for the packed layout
   int64_t ldb;
   float* c;
   int64_t ldc;
@@ -80,6 +81,7 @@ struct KernelTable {
   int panel_width;  // N of a packed panel
 
   void (*matrix_tile)(const MatrixTile&);
+  void (*widen)(const uint16_t* bf16, float* y, int64_t n);  // n a multiple of the vector width
   void (*attention_block)(const AttentionBlock&);
   void (*attention_grad_block)(const AttentionGradBlock&);
 

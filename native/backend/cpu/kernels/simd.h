@@ -31,6 +31,10 @@ constexpr int kTileRows = 14;
 VLMR1_INLINE F set1(float x) { return _mm512_set1_ps(x); }
 VLMR1_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
 VLMR1_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+VLMR1_INLINE F load_bf16(const uint16_t* p) {
+  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
+}
 VLMR1_INLINE F load_n(const float* p, int n) { return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p); }
 VLMR1_INLINE void store_n(float* p, F x, int n) { _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), x); }
 VLMR1_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
@@ -66,6 +70,10 @@ VLMR1_INLINE __m256i lane_mask(int n) {
 VLMR1_INLINE F set1(float x) { return _mm256_set1_ps(x); }
 VLMR1_INLINE F load(const float* p) { return _mm256_loadu_ps(p); }
 VLMR1_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+VLMR1_INLINE F load_bf16(const uint16_t* p) {
+  const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16));
+}
 VLMR1_INLINE F load_n(const float* p, int n) { return _mm256_maskload_ps(p, lane_mask(n)); }
 VLMR1_INLINE void store_n(float* p, F x, int n) { _mm256_maskstore_ps(p, lane_mask(n), x); }
 VLMR1_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
@@ -102,6 +110,10 @@ constexpr int kTileRows = 6;
 VLMR1_INLINE F set1(float x) { return _mm_set1_ps(x); }
 VLMR1_INLINE F load(const float* p) { return _mm_loadu_ps(p); }
 VLMR1_INLINE void store(float* p, F x) { _mm_storeu_ps(p, x); }
+VLMR1_INLINE F load_bf16(const uint16_t* p) {
+  const __m128i narrow = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), narrow));
+}
 VLMR1_INLINE F load_n(const float* p, int n) {
   float t[4] = {0, 0, 0, 0};
   for (int i = 0; i < n; ++i) t[i] = p[i];
@@ -149,6 +161,7 @@ constexpr int kTileRows = 8;
 VLMR1_INLINE F set1(float x) { return vdupq_n_f32(x); }
 VLMR1_INLINE F load(const float* p) { return vld1q_f32(p); }
 VLMR1_INLINE void store(float* p, F x) { vst1q_f32(p, x); }
+VLMR1_INLINE F load_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 VLMR1_INLINE F load_n(const float* p, int n) {
   float t[4] = {0, 0, 0, 0};
   for (int i = 0; i < n; ++i) t[i] = p[i];

@@ -13,6 +13,7 @@ const KernelTable& table() {
       kTileRows,
       kPanelWidth,
       matrix_tile,
+      widen,
       attention_block,
       attention_grad_block,
       rms_norm,
