@@ -1,8 +1,17 @@
-import { VlmR1Error } from "../errors/index.js";
+import { fromNative, VlmR1Error } from "../errors/index.js";
 import { type CallOptions, underSignal } from "./guard.js";
 import { loadAddon } from "./load.js";
 import { Model } from "./model.js";
-import type { NativeAddon, NativeEngine, NativeImage, ProcessImageArgs, SaveDType } from "./native-types.js";
+import type {
+  LoadModelArgs,
+  ModelDescription,
+  NativeAddon,
+  NativeEngine,
+  NativeImage,
+  ProcessImageArgs,
+  SaveDType,
+} from "./native-types.js";
+import { DEFAULT_SHARD_BYTES } from "./shards.js";
 
 export interface EngineOptions {
   /** "auto" (the default) takes CUDA where there is a device, else the CPU. */
@@ -17,8 +26,13 @@ export interface EngineOptions {
 
 export interface LoadModelOptions extends CallOptions {
   /** Which parameters are trained; "none" (the default) needs no memory for gradients. */
-  train?: "full" | "none";
-  freezeVision?: boolean;
+  train?: LoadModelArgs["train"];
+  /** Type of the matrices that products read; "auto" (the default) keeps frozen ones as they are stored. */
+  precision?: LoadModelArgs["precision"];
+  /** Published names of parameters that stay as they are where `train` is "full". */
+  frozen?: readonly string[];
+  /** Linear layers with an adapter, which is trained where `train` is "lora". */
+  lora?: LoadModelArgs["lora"];
   /** Recompute activations in the backward pass: less memory, more time, the same bits. */
   gradientCheckpointing?: boolean;
 }
@@ -29,6 +43,8 @@ export interface InitModelOptions extends CallOptions {
   directory: string;
   seed?: number;
   dtype?: SaveDType;
+  /** Larger models are written as shards of at most this size; 5 GB unless given. */
+  maxShardBytes?: number;
 }
 
 /** A device with a thread of its own, on which models are loaded and run. */
@@ -67,11 +83,22 @@ export class Engine {
     return this.open("memory").memory();
   }
 
+  /** The parameters that a config.json's text describes; needs no weights. */
+  describeModel(config: string): ModelDescription {
+    const native = this.open("describeModel");
+    try {
+      return native.describeModel({ config });
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
   /** Loads a Hugging Face folder. */
   async loadModel(directory: string, options: LoadModelOptions = {}): Promise<Model> {
     const native = this.open("loadModel");
-    const { train = "none", freezeVision = false, gradientCheckpointing = false, signal } = options;
-    const args = { directory, train, freezeVision, gradientCheckpointing };
+    const { train = "none", precision = "auto", frozen = [], lora = null, signal } = options;
+    const { gradientCheckpointing = false } = options;
+    const args: LoadModelArgs = { directory, precision, train, frozen: [...frozen], lora, gradientCheckpointing };
     const loaded = await underSignal(signal, (flag) => native.loadModel(args, flag));
     const model = new Model(loaded, directory, (gone) => this.models.delete(gone));
     // The engine may have been disposed while the model was loading; it would never be freed.
@@ -83,8 +110,8 @@ export class Engine {
   /** Writes random weights for a config.json; the same seed writes the same bytes. */
   async initModel(options: InitModelOptions): Promise<{ parameters: number }> {
     const native = this.open("initModel");
-    const { config, directory, seed = 0, dtype = "f32", signal } = options;
-    return underSignal(signal, (flag) => native.initModel({ config, directory, seed, dtype }, flag));
+    const { config, directory, seed = 0, dtype = "f32", maxShardBytes = DEFAULT_SHARD_BYTES, signal } = options;
+    return underSignal(signal, (flag) => native.initModel({ config, directory, seed, dtype, maxShardBytes }, flag));
   }
 
   /** Resizes, normalises and cuts one picture into patches. */

@@ -16,6 +16,7 @@ import type {
   StepResult,
   TokenScores,
 } from "./native-types.js";
+import { DEFAULT_SHARD_BYTES } from "./shards.js";
 
 export interface GenerateOptions extends CallOptions {
   prompts: readonly NativePrompt[];
@@ -25,12 +26,21 @@ export interface GenerateOptions extends CallOptions {
   seed?: number;
   /** Number of the first prompt in the run: prompt i draws from random stream `firstRow + i`. */
   firstRow?: number;
+  /** False: as if the model had no adapter. */
+  adapter?: boolean;
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 
 export interface LogProbsOptions extends CallOptions {
   groups: readonly NativeGroup[];
   temperature?: number;
+  /** False: as if the model had no adapter. */
+  adapter?: boolean;
+}
+
+export interface AccumulateOptions extends Omit<AccumulateArgs, "dropoutSeed">, CallOptions {
+  /** Names the adapter's dropout; 0 unless given. */
+  dropoutSeed?: number;
 }
 
 export interface StepOptions extends Partial<StepArgs>, CallOptions {
@@ -52,9 +62,6 @@ const DEFAULT_SAMPLING: SamplingArgs = {
   maxNewTokens: 256,
   stopTokens: [],
 };
-
-/** Shards of 5 GB, as transformers writes them. */
-const DEFAULT_SHARD_BYTES = 5_000_000_000;
 
 /**
  * A model that an engine holds. Every call runs on the engine's thread in the order of the calls, takes a `signal`,
@@ -80,13 +87,14 @@ export class Model {
   /** Completions per prompt, `[prompt][n]`. Each prompt is encoded once for all its completions. */
   async generate(options: GenerateOptions): Promise<NativeCompletion[][]> {
     const native = this.open("generate");
-    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, signal, onProgress } = options;
+    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, adapter = true, signal, onProgress } = options;
     const args = {
       prompts: prompts.map(barePrompt),
       n,
       sampling: { ...DEFAULT_SAMPLING, ...sampling },
       seed,
       firstRow,
+      adapter,
     };
     // An exception must not travel through native frames: it ends the generation and is thrown from here.
     let failure: { error: unknown } | undefined;
@@ -114,15 +122,17 @@ export class Model {
   /** Log-probability and entropy of every completion token by teacher forcing, `[group][completion]`. */
   async logProbs(options: LogProbsOptions): Promise<TokenScores[][]> {
     const native = this.open("logProbs");
-    const { groups, temperature = 1, signal } = options;
-    return underSignal(signal, (flag) => native.logProbs({ groups: groups.map(bareGroup), temperature }, flag));
+    const { groups, temperature = 1, adapter = true, signal } = options;
+    const args = { groups: groups.map(bareGroup), temperature, adapter };
+    return underSignal(signal, (flag) => native.logProbs(args, flag));
   }
 
   /** Forward and backward of one micro-batch; gradients are added to those that are there. */
-  async accumulate(options: AccumulateArgs & CallOptions): Promise<AccumulateResult> {
+  async accumulate(options: AccumulateOptions): Promise<AccumulateResult> {
     const native = this.open("accumulate");
-    const { groups, loss, signal } = options;
-    return underSignal(signal, (flag) => native.accumulate({ groups: groups.map(bareGroup), loss }, flag));
+    const { groups, loss, dropoutSeed = 0, signal } = options;
+    const args = { groups: groups.map(bareGroup), loss, dropoutSeed };
+    return underSignal(signal, (flag) => native.accumulate(args, flag));
   }
 
   async zeroGradients({ signal }: CallOptions = {}): Promise<void> {
@@ -139,7 +149,7 @@ export class Model {
     return underSignal(signal, (flag) => native.step(args, flag));
   }
 
-  /** Writes weights into a folder ("model", the default), or gradients or the whole training state into a file. */
+  /** Writes weights into a folder ("model", the default, and "merged"), or the adapter, gradients or state into a file. */
   async save(path: string, options: SaveOptions = {}): Promise<void> {
     const native = this.open("save");
     const { what = "model", dtype = "f32", maxShardBytes = DEFAULT_SHARD_BYTES, signal } = options;

@@ -1,9 +1,9 @@
 import type { GrpoConfig } from "../config/train-schema.js";
-import type { AccumulateArgs, AccumulateResult, GrpoLossArgs, NativeGroup } from "../engine/index.js";
+import type { AccumulateResult, GrpoLossArgs, NativeGroup } from "../engine/index.js";
 import type { CompletionRecord, Metrics } from "../report/index.js";
 import { expectedAnswer } from "../rewards/answer.js";
 import { ClipStatistics } from "./clip-statistics.js";
-import type { PreparedStep } from "./objective.js";
+import type { MicroBatch, PreparedStep } from "./objective.js";
 import type { Group } from "./rollout.js";
 
 /** A group of completions with what the rewards say of them; arrays are per completion. */
@@ -63,7 +63,7 @@ export class GrpoStep implements PreparedStep {
     );
   }
 
-  microBatches(iteration: number): AccumulateArgs[] {
+  microBatches(iteration: number): MicroBatch[] {
     return this.parts.batches.map((batch) => ({
       groups: batch.map(({ native }) => native),
       loss: this.lossArgs(batch, iteration),

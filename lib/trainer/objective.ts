@@ -28,6 +28,9 @@ export interface Objective {
   prefetch(plan: StepPlan): void;
 }
 
+/** What one forward and backward pass computes. */
+export type MicroBatch = Pick<AccumulateArgs, "groups" | "loss">;
+
 export interface PreparedStep {
   /** Groups that could be made; 0 where every row of the step was bad, and nothing is updated. */
   readonly groups: number;
@@ -35,7 +38,7 @@ export interface PreparedStep {
   readonly tokens: number;
   readonly completions: readonly CompletionRecord[];
   /** May be empty: an update with no gradient still moves the optimizer's moments. */
-  microBatches(iteration: number): AccumulateArgs[];
+  microBatches(iteration: number): MicroBatch[];
   /** Called after each micro-batch, in order. */
   observe(iteration: number, index: number, result: AccumulateResult): void;
   /** Once all iterations are done. */

@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
 import { Engine, type Model } from "../engine/index.js";
-import { VlmR1Error } from "../errors/index.js";
+import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { Processor } from "../processing/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
@@ -38,7 +40,7 @@ export async function openSession(
     const processor = await Processor.load(config.model, engine, { minPixels, maxPixels, alpha });
     const model = await engine.loadModel(config.model, {
       train: "full",
-      freezeVision: config.freezeVisionModules,
+      frozen: config.freezeVisionModules ? await visionParameters(engine, config.model) : [],
       gradientCheckpointing: config.gradientCheckpointing,
       signal,
     });
@@ -54,6 +56,14 @@ export function closeSession({ engine, ownsEngine, model, reference }: Session):
   reference?.dispose();
   model.dispose();
   if (ownsEngine) engine.dispose();
+}
+
+async function visionParameters(engine: Engine, directory: string): Promise<string[]> {
+  const path = join(directory, "config.json");
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw fromSystem(error, "read the model's configuration", path);
+  });
+  return engine.describeModel(text).parameters.flatMap(({ name, part }) => (part === "language" ? [] : [name]));
 }
 
 function needsReference({ plan }: ResolvedOptions): boolean {

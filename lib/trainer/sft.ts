@@ -1,9 +1,9 @@
 import type { SftConfig } from "../config/train-schema.js";
-import type { AccumulateArgs, AccumulateResult, NativeGroup } from "../engine/index.js";
+import type { AccumulateResult, NativeGroup } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
 import type { Metrics } from "../report/index.js";
 import { groupTokens, packGroups } from "./micro-batches.js";
-import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
+import type { MicroBatch, Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import type { RowSource } from "./rows.js";
 
 export interface SftParts {
@@ -56,7 +56,7 @@ class SftStep implements PreparedStep {
     return this.all.reduce((sum, group) => sum + groupTokens(group), 0);
   }
 
-  microBatches(): AccumulateArgs[] {
+  microBatches(): MicroBatch[] {
     const totalTokens = this.all.reduce((sum, { completions }) => sum + (completions[0]?.length ?? 0), 0);
     return packGroups(this.all, this.budget, groupTokens).map((groups) => ({
       groups,

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { addonPath, loadAddon } from "../../lib/engine/load.js";
 import type {
   GrpoLossArgs,
+  LoadModelArgs,
   NativeEngine,
   NativeGroup,
   NativeModel,
@@ -18,7 +19,14 @@ import { goldenPath, readTensors } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const DIRECTORY = goldenPath("qwen2_5_vl_a");
-const LOAD = { directory: DIRECTORY, train: "full", freezeVision: false, gradientCheckpointing: false } as const;
+const LOAD: LoadModelArgs = {
+  directory: DIRECTORY,
+  precision: "auto",
+  train: "full",
+  frozen: [],
+  lora: null,
+  gradientCheckpointing: false,
+};
 const PROMPT: NativePrompt = { tokens: Int32Array.of(1, 2, 3, 4), images: [] };
 const SAMPLING = {
   temperature: 1,
@@ -29,7 +37,7 @@ const SAMPLING = {
   maxNewTokens: 12,
   stopTokens: [],
 };
-const GENERATE = { prompts: [PROMPT], n: 2, sampling: SAMPLING, seed: 1, firstRow: 0 };
+const GENERATE = { prompts: [PROMPT], n: 2, sampling: SAMPLING, seed: 1, firstRow: 0, adapter: true };
 const STEP = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const GROUP: NativeGroup = { prompt: PROMPT, completions: [Int32Array.of(5, 6), Int32Array.of(7)] };
 const GRPO: GrpoLossArgs = {
@@ -126,7 +134,7 @@ describe("arguments", () => {
     ],
     ["a mask of numbers", { ...GRPO, mask: [[1, 1]] }, "ERR_ARGUMENT", "mask[0]: expected a Uint8Array, got an array"],
   ])("accumulate refuses %s", async (_, loss, code, message) => {
-    const running = model.accumulate({ groups: [GROUP], loss }, flag());
+    const running = model.accumulate({ groups: [GROUP], loss, dropoutSeed: 0 }, flag());
     await expect(running).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
   });
 
@@ -163,15 +171,16 @@ describe("verbs", () => {
   it("score a rollout with the bits that it was sampled with", async () => {
     const [completions = []] = await model.generate(GENERATE, null, flag());
     const groups = [{ prompt: PROMPT, completions: completions.map(({ tokens }) => tokens) }];
-    const [scores = []] = await model.logProbs({ groups, temperature: 1 }, flag());
+    const [scores = []] = await model.logProbs({ groups, temperature: 1, adapter: true }, flag());
     expect(scores.map(({ logProbs }) => logProbs)).toEqual(completions.map(({ logProbs }) => logProbs));
-    const { logProbs } = await model.accumulate({ groups, loss: { kind: "sft", totalTokens: 24 } }, flag());
+    const loss = { kind: "sft", totalTokens: 24 } as const;
+    const { logProbs } = await model.accumulate({ groups, loss, dropoutSeed: 0 }, flag());
     expect(logProbs[0]).toEqual(completions.map((completion) => completion.logProbs));
   });
 
   it("take up training from a saved state, bit for bit", async () => {
     const train = async (trained: NativeModel) => {
-      await trained.accumulate({ groups: [GROUP], loss: GRPO }, flag());
+      await trained.accumulate({ groups: [GROUP], loss: GRPO, dropoutSeed: 0 }, flag());
       return trained.step(STEP, flag());
     };
     await train(model);
@@ -189,7 +198,8 @@ describe("verbs", () => {
   it("make a model whose bytes the seed decides", async () => {
     const config = readFileSync(join(DIRECTORY, "config.json"), "utf8");
     const make = async (name: string, seed: number) => {
-      await engine.initModel({ config, directory: join(folder, name), seed, dtype: "bf16" }, flag());
+      const directory = join(folder, name);
+      await engine.initModel({ config, directory, seed, dtype: "bf16", maxShardBytes: 1e9 }, flag());
       return readFileSync(join(folder, name, "model.safetensors"));
     };
     const first = await make("a", 1);
@@ -199,7 +209,7 @@ describe("verbs", () => {
 
   it("write gradients under the checkpoint's names and shapes", async () => {
     const path = join(folder, "gradients.safetensors");
-    await model.accumulate({ groups: [GROUP], loss: { kind: "sft", totalTokens: 3 } }, flag());
+    await model.accumulate({ groups: [GROUP], loss: { kind: "sft", totalTokens: 3 }, dropoutSeed: 0 }, flag());
     await model.save({ path, what: "gradients", dtype: "f32", maxShardBytes: 1e9 }, flag());
     const shapes = (file: string) => new Map([...readTensors(file)].map(([name, { shape }]) => [name, shape]));
     expect(shapes(path)).toEqual(shapes(join(DIRECTORY, "model.safetensors")));
@@ -208,7 +218,9 @@ describe("verbs", () => {
   it("need a model that was loaded for training", async () => {
     const frozen = await engine.loadModel({ ...LOAD, train: "none" }, flag());
     const state = { code: "ERR_STATE" };
-    await expect(frozen.accumulate({ groups: [GROUP], loss: GRPO }, flag())).rejects.toMatchObject(state);
+    await expect(frozen.accumulate({ groups: [GROUP], loss: GRPO, dropoutSeed: 0 }, flag())).rejects.toMatchObject(
+      state,
+    );
     await expect(frozen.step(STEP, flag())).rejects.toMatchObject(state);
   });
 
@@ -231,7 +243,7 @@ describe("verbs", () => {
       model.generate(GENERATE, null, flag()).then(note("generate")),
       engine.loadModel({ ...LOAD, directory: "/nowhere" }, flag()).catch(note("load")),
       model.zeroGradients(Int32Array.of(1)).catch(note("aborted")),
-      model.logProbs({ groups: [GROUP], temperature: 1 }, flag()).then(note("score")),
+      model.logProbs({ groups: [GROUP], temperature: 1, adapter: true }, flag()).then(note("score")),
     ]);
     expect(order).toEqual(["generate", "load", "aborted", "score"]);
   });
@@ -296,7 +308,8 @@ function script(body: string): string {
       const model = await load();
       const prompt = { tokens: Int32Array.of(1, 2, 3), images: [] };
       const sampling = { ...${JSON.stringify(SAMPLING)}, maxNewTokens };
-      await model.generate({ prompts: [prompt], n, sampling, seed: 1, firstRow: 0 }, () => {}, new Int32Array(1));
+      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: true };
+      await model.generate(args, () => {}, new Int32Array(1));
     };
     ${body}`;
 }

@@ -45,7 +45,7 @@ class Bandit implements NativeModel {
 
   constructor(
     private readonly options: BanditOptions,
-    private readonly train: "full" | "none",
+    private readonly train: LoadModelArgs["train"],
   ) {
     this.logits = options.answers.map(() => 0);
     this.momentum = options.answers.map(() => 0);
@@ -70,7 +70,7 @@ class Bandit implements NativeModel {
 
   async generate(args: GenerateArgs, onProgress: unknown, flag: AbortFlag): Promise<NativeCompletion[][]> {
     await this.enter("generate", args, flag);
-    if (typeof onProgress === "function") onProgress({ tokens: 1, finished: args.n, total: args.n });
+    if (typeof onProgress === "function") onProgress({ tokens: 1, finished: args.n, total: args.n, news: [] });
     const { temperature } = args.sampling;
     const probabilities = this.probabilities(temperature || 1);
     return args.prompts.map((_, prompt) =>

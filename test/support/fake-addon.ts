@@ -9,6 +9,7 @@ import type {
   NativeModel,
   ProcessImageArgs,
 } from "../../lib/engine/native-types.js";
+import { tinyParameters } from "./tiny-parameters.js";
 
 /** What a fake was called with, verb by verb. */
 export type Calls = { verb: string; args: unknown }[];
@@ -45,6 +46,11 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
       this.threads = given.threads === 0 ? 2 : given.threads;
       this.isa = given.isa === "" ? "avx2" : given.isa;
     }
+    describeModel: NativeEngine["describeModel"] = (args) => {
+      calls.push({ verb: "describeModel", args });
+      if (options.fails?.verb === "describeModel") throw options.fails.error;
+      return { info: model.info(), parameters: tinyParameters() };
+    };
     loadModel: NativeEngine["loadModel"] = (args, flag) => answer("loadModel", args, flag, () => model);
     initModel: NativeEngine["initModel"] = (args, flag) =>
       answer("initModel", args, flag, () => ({ parameters: 1234 }));
@@ -90,7 +96,7 @@ function fakeModel(answer: Answer, calls: Calls, options: FakeOptions): NativeMo
     }),
     generate: (args, onProgress, flag) =>
       answer("generate", args, flag, () => {
-        onProgress?.({ tokens: 1, finished: 0, total: args.n } satisfies GenerateProgress);
+        onProgress?.({ tokens: 1, finished: 0, total: args.n, news: [] } satisfies GenerateProgress);
         if (flag[0] !== 0) throw aborted();
         return args.prompts.map(() => completions(args, options));
       }),

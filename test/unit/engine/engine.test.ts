@@ -41,6 +41,28 @@ describe("Engine.open", () => {
   });
 });
 
+describe("Engine.describeModel", () => {
+  it("names the parameters that a configuration describes", async () => {
+    const engine = await Engine.open({ addon: fakeAddon() });
+    const { parameters } = engine.describeModel("{}");
+    expect(parameters.find(({ name }) => name === "visual.merger.mlp.2.weight")).toEqual({
+      name: "visual.merger.mlp.2.weight",
+      runtimeName: "model.visual.merger.mlp.2.weight",
+      shape: [48, 96],
+      part: "merger",
+      linear: true,
+    });
+  });
+
+  it("wraps what the addon throws", async () => {
+    const error = Object.assign(new Error("model_type: expected …"), { code: "ERR_CONFIG" });
+    const engine = await Engine.open({ addon: fakeAddon({ fails: { verb: "describeModel", error } }) });
+    expect(() => engine.describeModel("{}")).toThrow(
+      expect.objectContaining({ name: "VlmR1Error", code: "ERR_CONFIG", message: "model_type: expected …" }),
+    );
+  });
+});
+
 describe("a call's signal", () => {
   it("raises the native flag, rejects with the signal's reason, and leaves no listener", async () => {
     const engine = await Engine.open({ addon: fakeAddon({ hangs: "generate" }) });
@@ -89,13 +111,18 @@ describe("Model", () => {
     const model = await (await Engine.open({ addon })).loadModel("dir");
     const withExtras = { ...prompt, text: "rendered", pictures: [] };
     await model.generate({ prompts: [withExtras], sampling: { temperature: 0, stopTokens: [7] } });
+    const group = { prompt: withExtras, completions: [Int32Array.of(3)] };
+    await model.logProbs({ groups: [group], adapter: false });
+    await model.accumulate({ groups: [group], loss: { kind: "sft", totalTokens: 1 } });
     await model.step({ learningRate: 0.5 });
     await model.save("out", { what: "gradients" });
     const args = Object.fromEntries(addon.calls.map((call) => [call.verb, call.args]));
     expect(args.loadModel).toEqual({
       directory: "dir",
+      precision: "auto",
       train: "none",
-      freezeVision: false,
+      frozen: [],
+      lora: null,
       gradientCheckpointing: false,
     });
     expect(args.generate).toEqual({
@@ -103,8 +130,12 @@ describe("Model", () => {
       n: 1,
       seed: 0,
       firstRow: 0,
+      adapter: true,
       sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, maxNewTokens: 256, stopTokens: [7] },
     });
+    const groups = [{ prompt, completions: [Int32Array.of(3)] }];
+    expect(args.logProbs).toEqual({ groups, temperature: 1, adapter: false });
+    expect(args.accumulate).toEqual({ groups, loss: { kind: "sft", totalTokens: 1 }, dropoutSeed: 0 });
     expect(args.step).toMatchObject({
       learningRate: 0.5,
       beta1: 0.9,
