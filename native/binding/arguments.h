@@ -11,6 +11,7 @@
 #include "image/resample.h"
 #include "io/checkpoint.h"
 #include "models/model.h"
+#include "models/random_weights.h"
 #include "optim/adamw.h"
 #include "rl/generate.h"
 #include "rl/objective.h"
@@ -33,8 +34,7 @@ LoadModelArguments read_load_model(const Reader& args);
 struct InitModelArguments {
   std::string config;
   std::string directory;
-  uint64_t seed = 0;
-  SaveDType dtype = SaveDType::kF32;
+  RandomWeights weights;
 };
 InitModelArguments read_init_model(const Reader& args);
 
@@ -48,16 +48,14 @@ ProcessImageArguments read_process_image(const Reader& args);
 
 struct GenerateArguments {
   std::vector<Prompt> prompts;
-  int32_t n = 1;
-  SamplingOptions sampling;
-  uint64_t seed = 0;
-  uint64_t first_row = 0;
+  GenerateOptions options;
 };
 GenerateArguments read_generate(const Reader& args, const ModelInfo& model);
 
 struct LogProbsArguments {
   std::vector<Group> groups;
   float temperature = 1.0f;
+  bool adapter = true;
 };
 LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model);
 
@@ -70,7 +68,7 @@ AccumulateArguments read_accumulate(const Reader& args, const ModelInfo& model);
 AdamWOptions read_step(const Reader& args);
 
 struct SaveArguments {
-  enum class What { kModel, kGradients, kState };
+  enum class What { kModel, kMerged, kAdapter, kGradients, kState };
   std::string path;
   What what = What::kModel;
   SaveDType dtype = SaveDType::kF32;

@@ -1,4 +1,5 @@
 // Arguments of an engine's verbs, and those of files.
+#include <cmath>
 #include <limits>
 
 #include "binding/arguments.h"
@@ -9,6 +10,7 @@ namespace vlmr1::binding {
 namespace {
 
 constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxRank = 1 << 16;
 constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr int64_t kMaxPatchSide = 4096;
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
@@ -27,6 +29,21 @@ std::array<float, 3> read_channels(const Reader& reader) {
   return values;
 }
 
+LoraPlan read_lora(const Reader& lora) {
+  LoraPlan plan;
+  for (const Reader& item : lora.field("modules").items()) {
+    LoraModule module;
+    module.name = item.field("name").string();
+    module.rank = item.field("rank").integer(1, kMaxRank);
+    module.scale = static_cast<float>(item.field("scale").number(-kMaxFloat, kMaxFloat));
+    plan.modules.push_back(std::move(module));
+  }
+  plan.dropout = static_cast<float>(lora.field("dropout").number(0.0, std::nextafter(1.0f, 0.0f)));
+  plan.seed = lora.field("seed").natural();
+  plan.weights = lora.field("weights").string();
+  return plan;
+}
+
 }  // namespace
 
 EngineArguments read_engine(const Reader& options) {
@@ -40,8 +57,13 @@ EngineArguments read_engine(const Reader& options) {
 LoadModelArguments read_load_model(const Reader& args) {
   LoadModelArguments result;
   result.directory = args.field("directory").path_string();
-  result.options.train = args.field("train").choice({"none", "full"}) == 1;
-  result.options.freeze_vision = args.field("freezeVision").boolean();
+  TrainingPlan& plan = result.options.plan;
+  constexpr TrainMode modes[] = {TrainMode::kNone, TrainMode::kFull, TrainMode::kLora};
+  constexpr Precision precisions[] = {Precision::kAuto, Precision::kF32, Precision::kBF16};
+  plan.mode = modes[args.field("train").choice({"none", "full", "lora"})];
+  plan.precision = precisions[args.field("precision").choice({"auto", "f32", "bf16"})];
+  for (const Reader& name : args.field("frozen").items()) plan.frozen.insert(name.string());
+  if (const Reader lora = args.field("lora"); !lora.is_null()) plan.lora = read_lora(lora);
   result.options.gradient_checkpointing = args.field("gradientCheckpointing").boolean();
   return result;
 }
@@ -50,8 +72,9 @@ InitModelArguments read_init_model(const Reader& args) {
   InitModelArguments result;
   result.config = args.field("config").string();
   result.directory = args.field("directory").path_string();
-  result.seed = args.field("seed").natural();
-  result.dtype = read_dtype(args.field("dtype"));
+  result.weights.seed = args.field("seed").natural();
+  result.weights.dtype = read_dtype(args.field("dtype"));
+  result.weights.max_shard_bytes = args.field("maxShardBytes").integer(1, kMaxBytes - 1);
   return result;
 }
 
@@ -76,11 +99,11 @@ ProcessImageArguments read_process_image(const Reader& args) {
 }
 
 SaveArguments read_save(const Reader& args) {
-  constexpr SaveArguments::What whats[] = {SaveArguments::What::kModel, SaveArguments::What::kGradients,
-                                           SaveArguments::What::kState};
+  using What = SaveArguments::What;
+  constexpr What whats[] = {What::kModel, What::kMerged, What::kAdapter, What::kGradients, What::kState};
   SaveArguments result;
   result.path = args.field("path").path_string();
-  result.what = whats[args.field("what").choice({"model", "gradients", "state"})];
+  result.what = whats[args.field("what").choice({"model", "merged", "adapter", "gradients", "state"})];
   result.dtype = read_dtype(args.field("dtype"));
   result.max_shard_bytes = args.field("maxShardBytes").integer(1, kMaxBytes - 1);
   return result;

@@ -1,6 +1,5 @@
 #include "binding/engine_object.h"
 
-#include <limits>
 #include <utility>
 
 #include "binding/arguments.h"
@@ -25,12 +24,6 @@ LoadedModel load_into(EngineContents& engine, const LoadModelArguments& args) {
   return loaded;
 }
 
-int64_t write_random_model(Backend& backend, const InitModelArguments& args) {
-  const std::unique_ptr<Model> model = Model::random(backend, args.config, args.seed);
-  save_parameters(backend, model->parameters(), args.directory, args.dtype, std::numeric_limits<int64_t>::max());
-  return model->info().parameters;
-}
-
 Picture make_picture(const ProcessImageArguments& args) {
   const std::vector<uint8_t> resized =
       resize_bicubic(args.rgb.data(), args.width, args.height, args.resized_width, args.resized_height);
@@ -46,6 +39,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                          InstanceAccessor<&EngineObject::threads>("threads"),
                          InstanceAccessor<&EngineObject::isa>("isa"),
                          InstanceMethod<&EngineObject::memory>("memory"),
+                         InstanceMethod<&EngineObject::describe_model>("describeModel"),
                          InstanceMethod<&EngineObject::load_model>("loadModel"),
                          InstanceMethod<&EngineObject::init_model>("initModel"),
                          InstanceMethod<&EngineObject::process_image>("processImage"),
@@ -88,6 +82,13 @@ Call EngineObject::call(const Napi::CallbackInfo& info, const char* verb, bool i
   return {info.Env(), verb, info.This().As<Napi::Object>(), info[1], {}, interruptible};
 }
 
+Napi::Value EngineObject::describe_model(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "describeModel", [&] {
+    const std::string config = Reader(info[0], "describeModel").field("config").string();
+    return to_js(info.Env(), vlmr1::describe_model(Json::parse(config, "config.json")));
+  });
+}
+
 Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
   return guarded_promise(info.Env(), "loadModel", [&] {
     auto run = [args = read_load_model(Reader(info[0], "loadModel"))](EngineContents& engine, Job&) {
@@ -102,8 +103,10 @@ Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::init_model(const Napi::CallbackInfo& info) {
   return guarded_promise(info.Env(), "initModel", [&] {
-    auto run = [args = read_init_model(Reader(info[0], "initModel"))](EngineContents& engine, Job&) {
-      return write_random_model(*engine.backend, args);
+    InitModelArguments args = read_init_model(Reader(info[0], "initModel"));
+    args.weights.threads = threads_;
+    auto run = [args = std::move(args)](EngineContents&, Job& job) {
+      return write_random_weights(args.config, args.directory, args.weights, job.stop());
     };
     auto wrap = [](Napi::Env env, int64_t parameters) -> Napi::Value {
       auto object = Napi::Object::New(env);

@@ -89,7 +89,10 @@ void Job::execute(EngineContents& contents, EngineThread& thread) {
 
 void Job::report(const GenerateProgress& progress) {
   if (!wants_progress_) return;
+  std::vector<DrawnToken> news = unsent_ ? std::move(unsent_->news) : std::vector<DrawnToken>();
+  news.insert(news.end(), progress.news.begin(), progress.news.end());
   unsent_ = progress;
+  unsent_->news = std::move(news);
   if (std::chrono::steady_clock::now() - last_sent_ >= kProgressInterval) flush_progress();
 }
 

@@ -189,10 +189,11 @@ GenerateArguments read_generate(const Reader& args, const ModelInfo& model) {
   PictureReader pictures(model);
   for (const Reader& prompt : some_items(args.field("prompts")))
     result.prompts.push_back(read_prompt(prompt, model, pictures));
-  result.n = static_cast<int32_t>(args.field("n").integer(1, kMaxCompletions));
-  result.sampling = read_sampling(args.field("sampling"));
-  result.seed = args.field("seed").natural();
-  result.first_row = args.field("firstRow").natural();
+  result.options.n = static_cast<int32_t>(args.field("n").integer(1, kMaxCompletions));
+  result.options.sampling = read_sampling(args.field("sampling"));
+  result.options.seed = args.field("seed").natural();
+  result.options.first_row = args.field("firstRow").natural();
+  result.options.adapter = args.field("adapter").boolean();
   return result;
 }
 
@@ -200,6 +201,7 @@ LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model) {
   LogProbsArguments result;
   result.groups = read_groups(args.field("groups"), model);
   result.temperature = read_float(args.field("temperature"), 0.0, kMaxFloat);
+  result.adapter = args.field("adapter").boolean();
   return result;
 }
 
@@ -207,6 +209,7 @@ AccumulateArguments read_accumulate(const Reader& args, const ModelInfo& model) 
   constexpr LossType types[] = {LossType::kGrpo, LossType::kBnpo, LossType::kDrGrpo, LossType::kDapo, LossType::kSft};
   AccumulateArguments result;
   result.groups = read_groups(args.field("groups"), model);
+  result.objective.dropout_seed = args.field("dropoutSeed").natural();
   const Reader loss = args.field("loss");
   const LossType type = types[loss.field("kind").choice({"grpo", "bnpo", "dr_grpo", "dapo", "sft"})];
   if (type == LossType::kSft) {

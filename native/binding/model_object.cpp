@@ -13,7 +13,7 @@ namespace {
 std::vector<std::vector<Completion>> run_generate(Model& model, const GenerateArguments& args, Job& job) {
   for (size_t i = 0; i < args.prompts.size(); ++i)
     model.check_prompt(args.prompts[i], "generate: prompts[" + std::to_string(i) + "]");
-  return generate(model, args.prompts, args.n, args.sampling, args.seed, args.first_row, job.stop(),
+  return generate(model, args.prompts, args.options, job.stop(),
                   [&job](const GenerateProgress& progress) { job.report(progress); });
 }
 
@@ -24,12 +24,12 @@ void check_groups(const Model& model, const std::vector<Group>& groups, const ch
 
 TokenScores run_log_probs(Model& model, const LogProbsArguments& args, Job& job) {
   check_groups(model, args.groups, "logProbs");
-  return score(model, args.groups, args.temperature, job.stop());
+  return score(model, args.groups, args.temperature, args.adapter, job.stop());
 }
 
 void check_trainable(const Model& model, const char* verb) {
   check(model.info().trainable_parameters > 0, ErrorCode::kState, verb,
-        ": the model was loaded with train \"none\"; load it with \"full\"");
+        ": the model was loaded with train \"none\"; load it with \"full\" or \"lora\"");
 }
 
 vlmr1::AccumulateResult run_accumulate(Model& model, const AccumulateArguments& args, Job& job) {
@@ -41,7 +41,12 @@ vlmr1::AccumulateResult run_accumulate(Model& model, const AccumulateArguments& 
 Nothing run_save(Model& model, const SaveArguments& args) {
   switch (args.what) {
     case SaveArguments::What::kModel:
-      save_parameters(model.backend(), model.parameters(), args.path, args.dtype, args.max_shard_bytes);
+    case SaveArguments::What::kMerged:
+      save_parameters(model.backend(), model.parameters(), args.path, args.dtype, args.max_shard_bytes,
+                      args.what == SaveArguments::What::kMerged);
+      break;
+    case SaveArguments::What::kAdapter:
+      save_adapter(model.backend(), model.parameters(), args.path, args.dtype);
       break;
     case SaveArguments::What::kGradients: save_gradients(model.backend(), model.parameters(), args.path); break;
     case SaveArguments::What::kState: save_state(model.backend(), model.parameters(), args.path); break;

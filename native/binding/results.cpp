@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "io/names.h"
+
 namespace vlmr1::binding {
 
 namespace {
@@ -48,6 +50,12 @@ Napi::Value to_js(Napi::Env env, const GenerateProgress& progress) {
   object.Set("tokens", number(env, progress.tokens));
   object.Set("finished", number(env, progress.finished));
   object.Set("total", number(env, progress.total));
+  object.Set("news", array_of(env, progress.news, [&](const DrawnToken& drawn, size_t) {
+    auto item = Napi::Object::New(env);
+    item.Set("completion", number(env, drawn.completion));
+    item.Set("token", number(env, int64_t{drawn.token}));
+    return item;
+  }));
   return object;
 }
 
@@ -63,6 +71,24 @@ Napi::Value to_js(Napi::Env env, const ModelInfo& info) {
   object.Set("temporalPatchSize", number(env, int64_t{info.temporal_patch_size}));
   object.Set("mergeSize", number(env, int64_t{info.merge_size}));
   object.Set("maxPositionEmbeddings", number(env, info.max_position_embeddings));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const ModelDescription& description) {
+  constexpr const char* parts[] = {"vision", "merger", "language"};
+  auto object = Napi::Object::New(env);
+  object.Set("info", to_js(env, description.info));
+  object.Set("parameters", array_of(env, description.parameters, [&](const ParameterSpec& spec, size_t) {
+    auto item = Napi::Object::New(env);
+    item.Set("name", Napi::String::New(env, spec.name));
+    item.Set("runtimeName", Napi::String::New(env, runtime_name(spec.name)));
+    auto shape = Napi::Array::New(env, spec.shape.rank());
+    for (int i = 0; i < spec.shape.rank(); ++i) shape.Set(static_cast<uint32_t>(i), number(env, spec.shape[i]));
+    item.Set("shape", shape);
+    item.Set("part", Napi::String::New(env, parts[static_cast<int>(spec.part)]));
+    item.Set("linear", Napi::Boolean::New(env, spec.linear));
+    return item;
+  }));
   return object;
 }
 

@@ -20,6 +20,7 @@ Napi::Value to_js(Napi::Env env, const Nothing&);
 Napi::Value to_js(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Value to_js(Napi::Env env, const GenerateProgress& progress);
 Napi::Value to_js(Napi::Env env, const ModelInfo& info);
+Napi::Value to_js(Napi::Env env, const ModelDescription& description);
 Napi::Value to_js(Napi::Env env, const Picture& picture);
 Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& completions);
 Napi::Value to_js(Napi::Env env, const TokenScores& scores);

@@ -12,17 +12,21 @@ class Backend;
 
 enum class SaveDType { kF32, kBF16, kF16 };
 
-// Fills every parameter of the store from `directory` (model.safetensors, or shards with an index). `checkpoint_name`
-// maps a parameter's name to the tensor's name in the file. Missing, extra (unless `ignorable(name)`) or misshapen
-// tensors: one ERR_CHECKPOINT that lists them.
+const char* stored_name(SaveDType dtype);  // in safetensors
+
+// Fills a store from `directory` (model.safetensors, or shards with an index; published names or transformers 5's), and
+// its adapters from their file or at random. Missing, extra (unless `ignorable(published name)`) or misshapen tensors:
+// one ERR_CHECKPOINT that lists them. Files of frozen matrices stay mapped.
 void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
                      const std::function<bool(const std::string&)>& ignorable);
 
-// model.safetensors, or model-0000i-of-0000n.safetensors with model.safetensors.index.json above `max_shard_bytes`.
+// The model's own parameters; `merge_adapters` adds the adapters in.
 void save_parameters(Backend& backend, const ParameterStore& parameters, const std::string& directory, SaveDType dtype,
-                     int64_t max_shard_bytes);
+                     int64_t max_shard_bytes, bool merge_adapters = false);
+// adapter_model.safetensors in PEFT's format.
+void save_adapter(Backend& backend, const ParameterStore& parameters, const std::string& file, SaveDType dtype);
 void save_gradients(Backend& backend, const ParameterStore& parameters, const std::string& file);
-// Parameters, both moments and the step count; exact.
+// What trains, both moments and the step count; exact. Frozen parameters are the checkpoint's.
 void save_state(Backend& backend, ParameterStore& parameters, const std::string& file);
 void load_state(Backend& backend, ParameterStore& parameters, const std::string& file);
 

@@ -47,6 +47,8 @@ class MappedFile {
 
   const uint8_t* data() const { return static_cast<const uint8_t*>(data_); }
   size_t size() const { return size_; }
+  // The whole pages inside [data, data + bytes) leave the memory until they are read again.
+  void discard(const void* data, size_t bytes) const;
 
  private:
   void* data_ = nullptr;

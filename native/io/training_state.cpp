@@ -1,4 +1,4 @@
-// The exact state of training: parameters, AdamW's moments and the step count.
+// The exact state of training: what trains, AdamW's moments and the step count.
 #include <algorithm>
 #include <charconv>
 #include <memory>
@@ -24,18 +24,14 @@ struct Part {
   Tensor tensor;
 };
 
-Tensor slice(const Tensor& flat, const Parameter& parameter) {
-  return flat.rows(parameter.train_offset, parameter.train_offset + parameter.value.numel());
-}
-
-// All parameters, the frozen ones too: a model folder beside the state may hold them in fewer bits.
 std::vector<Part> parts_of(Backend& backend, ParameterStore& parameters, bool with_moments) {
   std::vector<Part> parts;
   for (const Parameter& parameter : parameters.all()) {
-    parts.push_back({kValue + parameter.name, parameter.value});
-    if (!with_moments || !parameter.trainable) continue;
-    parts.push_back({kMoment1 + parameter.name, slice(parameters.moment1(backend), parameter)});
-    parts.push_back({kMoment2 + parameter.name, slice(parameters.moment2(backend), parameter)});
+    if (!parameter.trainable) continue;
+    parts.push_back({kValue + parameter.name, parameter.master});
+    if (!with_moments) continue;
+    parts.push_back({kMoment1 + parameter.name, ParameterStore::slice(parameters.moment1(backend), parameter)});
+    parts.push_back({kMoment2 + parameter.name, ParameterStore::slice(parameters.moment2(backend), parameter)});
   }
   return parts;
 }
@@ -100,7 +96,7 @@ void load_state(Backend& backend, ParameterStore& parameters, const std::string&
     backend.fill(parameters.moment2(backend), 0.0f);
   }
   parameters.step_count = step;
-  parameters.touch();
+  parameters.refresh(backend);
 }
 
 }  // namespace vlmr1

@@ -1,8 +1,5 @@
 #include "models/model.h"
 
-#include <vector>
-
-#include "core/random.h"
 #include "io/checkpoint.h"
 #include "io/files.h"
 #include "models/qwen2_5_vl/model.h"
@@ -19,16 +16,6 @@ std::unique_ptr<Model> build(Backend& backend, const Json& config, const LoadOpt
   fail(ErrorCode::kConfig, "config.json: model_type: expected qwen2_5_vl, got ", type);
 }
 
-void fill_random(Backend& backend, Parameter& p, uint64_t seed, uint64_t index, double range) {
-  std::vector<float> values(static_cast<size_t>(p.value.numel()));
-  const bool norm = p.value.shape().rank() == 1 && p.name.find(".bias") == std::string::npos;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (p.decays) values[i] = static_cast<float>(random_normal(seed, index, i) * range);
-    else values[i] = norm ? 1.0f : 0.0f;
-  }
-  backend.upload(p.value, values.data());
-}
-
 }  // namespace
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::string& directory, const LoadOptions& options) {
@@ -42,14 +29,11 @@ std::unique_ptr<Model> Model::load(Backend& backend, const std::string& director
   return model;
 }
 
-std::unique_ptr<Model> Model::random(Backend& backend, const std::string& config_json, uint64_t seed) {
-  const Json config = Json::parse(config_json, "config.json");
-  auto model = build(backend, config, {});
-  const double range = config.double_or("initializer_range", 0.02);
-  uint64_t index = 0;
-  for (Parameter& p : model->parameters().all()) fill_random(backend, p, seed, index++, range);
-  model->parameters().touch();
-  return model;
+ModelDescription describe_model(const Json& config) {
+  const std::string type = config.at("model_type").as_string();
+  check(type == "qwen2_5_vl", ErrorCode::kConfig, "config.json: model_type: expected qwen2_5_vl, got ", type);
+  const auto parsed = qwen2_5_vl::parse_config(config);
+  return {qwen2_5_vl::model_info(parsed), qwen2_5_vl::parameter_specs(parsed)};
 }
 
 }  // namespace vlmr1

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/graph.h"
+#include "io/json.h"
 #include "models/inputs.h"
 #include "models/packed_batch.h"
 #include "nn/attention_context.h"
@@ -31,6 +32,14 @@ struct ModelInfo {
   std::vector<int32_t> banned_tokens;
 };
 
+// What a config.json says, without weights.
+struct ModelDescription {
+  ModelInfo info;
+  std::vector<ParameterSpec> parameters;
+};
+// Throws ERR_CONFIG.
+ModelDescription describe_model(const Json& config);
+
 struct LoadOptions {
   TrainingPlan plan;
   bool gradient_checkpointing = false;
@@ -48,8 +57,6 @@ class Model {
 
   // Reads config.json and the safetensors of a Hugging Face folder. Throws ERR_CONFIG, ERR_CHECKPOINT, ERR_IO.
   static std::unique_ptr<Model> load(Backend& backend, const std::string& directory, const LoadOptions& options);
-  // Random weights for a config.json text: normal(0, initializer_range) for matrices, 1 for norm weights, 0 for biases.
-  static std::unique_ptr<Model> random(Backend& backend, const std::string& config_json, uint64_t seed);
 
   virtual const ModelInfo& info() const = 0;
   virtual Backend& backend() = 0;

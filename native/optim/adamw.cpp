@@ -20,15 +20,11 @@ void check_options(const AdamWOptions& o) {
   need(o.max_grad_norm > 0, "max_grad_norm", "a value above 0", o.max_grad_norm);
 }
 
-Tensor slice(const Tensor& flat, const Parameter& p) {
-  return Tensor(flat.storage(), static_cast<size_t>(p.train_offset) * sizeof(float), p.value.shape(), DType::kF32);
-}
-
 }  // namespace
 
 StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWOptions& options) {
   check_options(options);
-  check(parameters.trainable_numel() > 0, ErrorCode::kState, "step: the model has no trainable parameters");
+  check(parameters.trains(), ErrorCode::kState, "step: the model has no trainable parameters");
   StepResult result;
   double squares = 0.0;
   for (const Parameter& p : parameters.all()) {
@@ -59,11 +55,11 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
   for (Parameter& p : parameters.all()) {
     if (!p.trainable) continue;
     step.weight_decay = p.decays ? options.weight_decay : 0.0f;
-    Tensor m_view = slice(m, p);
-    Tensor v_view = slice(v, p);
-    backend.adamw(step, p.grad, p.value, m_view, v_view);
+    Tensor m_view = ParameterStore::slice(m, p);
+    Tensor v_view = ParameterStore::slice(v, p);
+    backend.adamw(step, p.grad, p.master, m_view, v_view);
   }
-  parameters.touch();
+  parameters.refresh(backend);
   parameters.zero_grad(backend);
   return result;
 }

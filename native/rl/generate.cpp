@@ -41,18 +41,18 @@ struct Row {
 
 class Generation {
  public:
-  Generation(Model& model, const std::vector<Prompt>& prompts, int32_t n, const SamplingOptions& sampling,
-             uint64_t seed, uint64_t first_row)
+  Generation(Model& model, const std::vector<Prompt>& prompts, const GenerateOptions& options)
       : model_(model),
         backend_(model.backend()),
         prompts_(prompts),
-        n_(n),
-        sampling_(sampling),
-        seed_(seed),
-        first_row_(first_row),
-        graph_(backend_, false) {
-    options_ = {sampling.temperature,      sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty,
-                model.info().banned_tokens};
+        n_(options.n),
+        sampling_(options.sampling),
+        seed_(options.seed),
+        first_row_(options.first_row),
+        graph_(backend_, false, {options.adapter, false, 0}) {
+    options_ = {sampling_.temperature, sampling_.top_k,
+                sampling_.top_p,       sampling_.min_p,
+                sampling_.repetition_penalty, model.info().banned_tokens};
   }
 
   std::vector<std::vector<Completion>> run(const StopFlag& stop,
@@ -63,7 +63,7 @@ class Generation {
     for (;;) {
       stop.check();
       take_tokens(logits);
-      done.tokens += static_cast<int64_t>(active_.size());
+      note_news(done);
       drop_finished(done);
       if (progress) progress(done);
       if (active_.empty()) break;
@@ -167,6 +167,13 @@ class Generation {
     return host;
   }
 
+  void note_news(GenerateProgress& done) const {
+    done.tokens += static_cast<int64_t>(active_.size());
+    done.news.clear();
+    for (int32_t r : active_)
+      done.news.push_back({int64_t{rows_[r].prompt} * n_ + rows_[r].index, rows_[r].out.tokens.back()});
+  }
+
   void drop_finished(GenerateProgress& done) {
     std::vector<int32_t> still;
     for (int32_t r : active_) {
@@ -199,16 +206,15 @@ class Generation {
 
 }  // namespace
 
-std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts, int32_t n,
-                                              const SamplingOptions& sampling, uint64_t seed, uint64_t first_row,
-                                              const StopFlag& stop,
+std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts,
+                                              const GenerateOptions& options, const StopFlag& stop,
                                               const std::function<void(const GenerateProgress&)>& progress) {
-  sampling.validate(model.info().vocab_size);
-  check(n > 0, ErrorCode::kArgument, "n: expected 1 or more, got ", n);
+  options.sampling.validate(model.info().vocab_size);
+  check(options.n > 0, ErrorCode::kArgument, "n: expected 1 or more, got ", options.n);
   check(!prompts.empty(), ErrorCode::kArgument, "prompts: expected at least one");
   for (size_t i = 0; i < prompts.size(); ++i) model.check_prompt(prompts[i], "prompt " + std::to_string(i));
   const StopScope scope(model.backend(), stop);
-  return Generation(model, prompts, n, sampling, seed, first_row).run(stop, progress);
+  return Generation(model, prompts, options).run(stop, progress);
 }
 
 }  // namespace vlmr1

@@ -28,16 +28,29 @@ struct Completion {
   bool stopped = false;                   // false: reached max_new_tokens
 };
 
+struct DrawnToken {
+  int64_t completion = 0;  // prompt · n + its index
+  int32_t token = 0;
+};
+
 struct GenerateProgress {
   int64_t tokens = 0;
   int64_t finished = 0;
   int64_t total = 0;
+  std::vector<DrawnToken> news;  // of this step
+};
+
+struct GenerateOptions {
+  int32_t n = 1;
+  SamplingOptions sampling;
+  uint64_t seed = 0;
+  uint64_t first_row = 0;
+  bool adapter = true;  // false: as if the model had none
 };
 
 // Result [prompt][n]. Random numbers are a function of (seed, first_row + prompt, completion, position) alone.
-std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts, int32_t n,
-                                              const SamplingOptions& sampling, uint64_t seed, uint64_t first_row,
-                                              const StopFlag& stop,
+std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts,
+                                              const GenerateOptions& options, const StopFlag& stop,
                                               const std::function<void(const GenerateProgress&)>& progress);
 
 }  // namespace vlmr1

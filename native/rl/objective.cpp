@@ -81,11 +81,12 @@ std::vector<LossSequence> loss_sequences(const std::vector<Group>& groups, const
 
 }  // namespace
 
-TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, const StopFlag& stop) {
+TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, bool adapter,
+                  const StopFlag& stop) {
   StopScope scope(model.backend(), stop);
   const PackedGroups packed = pack_groups(model, groups);
   TreeAttention attention(packed.batch.tree);
-  Graph graph(model.backend(), false);
+  Graph graph(model.backend(), false, {adapter, false, 0});
   const ops::HeadLogProb out = forward(graph, model, packed, attention, temperature);
   return {split(groups, to_host(model.backend(), out.logp.value())),
           split(groups, to_host(model.backend(), out.entropy))};
@@ -93,7 +94,7 @@ TokenScores score(Model& model, const std::vector<Group>& groups, float temperat
 
 AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, const Objective& objective,
                             const StopFlag& stop) {
-  check(model.parameters().trainable_numel() > 0, ErrorCode::kState,
+  check(model.parameters().trains(), ErrorCode::kState,
         "accumulate: the model was loaded without trainable parameters");
   StopScope scope(model.backend(), stop);
   Backend& backend = model.backend();
@@ -102,7 +103,7 @@ AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, cons
   const std::vector<float> ref_logp = join(groups, objective.ref_log_probs, "reference log-probabilities");
   const PackedGroups packed = pack_groups(model, groups);
   TreeAttention attention(packed.batch.tree);
-  Graph graph(backend, true);
+  Graph graph(backend, true, {true, true, objective.dropout_seed});
   const ops::HeadLogProb out = forward(graph, model, packed, attention, objective.loss.temperature);
   const std::vector<float> logp = to_host(backend, out.logp.value());
   const LossResult loss = grpo_loss(logp, old_logp, ref_logp, sequences, objective.loss);

@@ -17,8 +17,9 @@ struct TokenScores {
   TokenValues entropy;
 };
 
-// Log-probabilities and entropies at the temperature, no gradient.
-TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, const StopFlag& stop);
+// Log-probabilities and entropies at the temperature, no gradient; without the model's adapter where `adapter` is false.
+TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, bool adapter,
+                  const StopFlag& stop);
 
 struct Objective {
   LossOptions loss;
@@ -26,6 +27,7 @@ struct Objective {
   TokenValues old_log_probs;                   // empty: on-policy
   TokenValues ref_log_probs;                   // needed when beta > 0
   std::vector<std::vector<uint8_t>> keep;      // [group][completion]; empty: all kept
+  uint64_t dropout_seed = 0;                   // of adapters
 };
 
 struct AccumulateResult {

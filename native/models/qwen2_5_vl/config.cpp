@@ -171,4 +171,20 @@ std::vector<ParameterSpec> parameter_specs(const Config& config) {
   return specs.list;
 }
 
+ModelInfo model_info(const Config& config) {
+  ModelInfo info;
+  info.model_type = config.model_type;
+  for (const ParameterSpec& spec : parameter_specs(config)) info.parameters += spec.shape.numel();
+  info.vocab_size = config.text.vocab_size;
+  info.hidden_size = config.text.hidden_size;
+  info.image_token_id = config.image_token_id;
+  info.video_token_id = config.video_token_id;
+  info.patch_size = static_cast<int32_t>(config.vision.patch_size);
+  info.temporal_patch_size = static_cast<int32_t>(config.vision.temporal_patch_size);
+  info.merge_size = static_cast<int32_t>(config.vision.merge_size);
+  info.max_position_embeddings = config.text.max_positions;
+  info.banned_tokens = {config.image_token_id, config.video_token_id};
+  return info;
+}
+
 }  // namespace vlmr1::qwen2_5_vl

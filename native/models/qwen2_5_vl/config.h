@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/json.h"
+#include "models/model.h"
 #include "nn/parameters.h"
 
 namespace vlmr1::qwen2_5_vl {
@@ -36,6 +37,9 @@ struct Config {
 
 // Throws ERR_CONFIG naming the field.
 Config parse_config(const Json& json);
+
+// Without what depends on training.
+ModelInfo model_info(const Config& config);
 
 // Every parameter with its published name and shape.
 std::vector<ParameterSpec> parameter_specs(const Config& config);

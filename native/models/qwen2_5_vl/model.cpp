@@ -11,18 +11,8 @@ Qwen25VlModel::Qwen25VlModel(Backend& backend, const Config& config, const LoadO
       parameters_(backend, parameter_specs(config), options.plan) {
   vision_ = std::make_unique<VisionTower>(config_.vision, parameters_, options.gradient_checkpointing);
   decoder_ = std::make_unique<Decoder>(config_.text, parameters_, options.gradient_checkpointing);
-  info_.model_type = config.model_type;
-  info_.parameters = parameters_.numel();
+  info_ = model_info(config);
   info_.trainable_parameters = parameters_.trainable_count();
-  info_.vocab_size = config.text.vocab_size;
-  info_.hidden_size = config.text.hidden_size;
-  info_.image_token_id = config.image_token_id;
-  info_.video_token_id = config.video_token_id;
-  info_.patch_size = static_cast<int32_t>(config.vision.patch_size);
-  info_.temporal_patch_size = static_cast<int32_t>(config.vision.temporal_patch_size);
-  info_.merge_size = static_cast<int32_t>(config.vision.merge_size);
-  info_.max_position_embeddings = config.text.max_positions;
-  info_.banned_tokens = {config.image_token_id, config.video_token_id};
 }
 
 int64_t Qwen25VlModel::picture_tokens(const Picture& picture) const {

@@ -1,0 +1,115 @@
+// Weights from a checkpoint's files into a store. Frozen matrices stay where they are, in the mapped file.
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "io/checkpoint.h"
+#include "io/names.h"
+#include "io/stored_model.h"
+
+namespace vlmr1 {
+
+namespace {
+
+DType stored_type(const StoredTensor& stored) {
+  return stored.dtype == "BF16" ? DType::kBF16 : stored.dtype == "F16" ? DType::kF16 : DType::kF32;
+}
+
+DType packed_type(Precision precision, DType stored) {
+  if (precision == Precision::kBF16) return DType::kBF16;
+  return precision == Precision::kAuto && stored == DType::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+// Vectors are small and read as f32; a matrix that nothing aligns, or of doubles, is copied.
+bool can_stay_mapped(const Parameter& p, const StoredTensor& stored) {
+  const bool aligned = reinterpret_cast<uintptr_t>(stored.data) % dtype_size(stored_type(stored)) == 0;
+  return p.shape.rank() >= 2 && stored.dtype != "F64" && aligned;
+}
+
+void load_frozen(Backend& backend, Precision precision, Parameter& p, const StoredParameter& source,
+                 std::vector<float>& buffer) {
+  const StoredTensor& stored = *source.tensor;
+  const DType packed = packed_type(precision, stored_type(stored));
+  if (can_stay_mapped(p, stored)) {
+    const auto discard = [file = source.file](const void* data, size_t bytes) { file->discard(data, bytes); };
+    p.value = backend.adopt({stored.data, stored.bytes, source.file, discard}, p.shape, stored_type(stored), packed);
+    return;
+  }
+  buffer.resize(static_cast<size_t>(stored.numel()));
+  read_f32(stored, buffer.data());
+  p.value = backend.empty(p.shape);
+  p.value.storage()->persistent = true;
+  p.value.storage()->packed = p.decays ? packed : DType::kF32;
+  backend.upload(p.value, buffer.data());
+}
+
+void load_into(Backend& backend, Tensor& to, const StoredTensor& stored, std::vector<float>& buffer) {
+  buffer.resize(static_cast<size_t>(stored.numel()));
+  read_f32(stored, buffer.data());
+  backend.upload(to, buffer.data());
+}
+
+// As PEFT draws a fresh adapter: A uniform in ±1/√in (Kaiming with a = √5), B zero.
+void draw_adapters(Backend& backend, ParameterStore& parameters, uint64_t seed) {
+  std::vector<float> values;
+  for (const auto& [name, adapter] : parameters.adapters()) {
+    Tensor& a = adapter.a->trainable ? adapter.a->master : adapter.a->value;
+    const double bound = 1.0 / std::sqrt(static_cast<double>(a.shape()[1]));
+    values.resize(static_cast<size_t>(a.numel()));
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>((2.0 * random_uniform(seed, adapter.index, i, 0) - 1.0) * bound);
+    backend.upload(a, values.data());
+  }
+}
+
+void load_adapters(Backend& backend, ParameterStore& parameters, const std::string& path) {
+  const StoredModel stored = StoredModel::open_file(path, from_peft_name);
+  Problems problems;
+  for (const auto& [name, tensor] : stored.tensors())
+    if (!parameters.has(name)) problems.add("that no adapted layer has a place for", name);
+  for (size_t i = parameters.base_count(); i < parameters.all().size(); ++i) {
+    const Parameter& p = parameters.all()[i];
+    const auto found = stored.tensors().find(p.name);
+    if (found == stored.tensors().end()) problems.add("missing", p.name);
+    else problems.check_stored(p.name, p.shape, *found->second.tensor);
+  }
+  problems.throw_if_any("the adapter " + path);
+  std::vector<float> buffer;
+  for (size_t i = parameters.base_count(); i < parameters.all().size(); ++i) {
+    Parameter& p = parameters.all()[i];
+    load_into(backend, p.trainable ? p.master : p.value, *stored.tensors().at(p.name).tensor, buffer);
+  }
+}
+
+}  // namespace
+
+void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
+                     const std::function<bool(const std::string&)>& ignorable) {
+  const StoredModel model = StoredModel::open_folder(directory, published_name);
+  Problems problems;
+  for (const auto& [name, tensor] : model.tensors())
+    if (!parameters.has(name) && !(ignorable && ignorable(name))) problems.add("that the model has no place for", name);
+  for (size_t i = 0; i < parameters.base_count(); ++i) {
+    const Parameter& p = parameters.all()[i];
+    const auto found = model.tensors().find(p.name);
+    if (found == model.tensors().end()) problems.add("missing", p.name);
+    else problems.check_stored(p.name, p.shape, *found->second.tensor);
+  }
+  problems.throw_if_any("the checkpoint in " + directory);
+  std::vector<float> buffer;
+  for (size_t i = 0; i < parameters.base_count(); ++i) {
+    Parameter& p = parameters.all()[i];
+    const StoredParameter& source = model.tensors().at(p.name);
+    if (p.trainable) load_into(backend, p.master, *source.tensor, buffer);
+    else load_frozen(backend, parameters.plan().precision, p, source, buffer);
+  }
+  const LoraPlan& lora = parameters.plan().lora;
+  if (lora.weights.empty()) draw_adapters(backend, parameters, lora.seed);
+  else load_adapters(backend, parameters, lora.weights);
+  parameters.refresh(backend);
+}
+
+}  // namespace vlmr1
