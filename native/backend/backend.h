@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/gelu_kind.h"
 #include "core/segments.h"
 #include "core/stop.h"
 #include "core/tensor.h"
@@ -108,18 +109,27 @@ class Backend {
   // dx =; dweight += (null when frozen).
   virtual void rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inv_rms, Tensor& dx,
                              Tensor* dweight) = 0;
+  // weight, bias [E], mean, inv_std [T]. y = (x − mean) · inv_std · weight + bias.
+  virtual void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y, Tensor& mean,
+                          Tensor& inv_std) = 0;
+  // dx =; dweight, dbias += (null when frozen).
+  virtual void layer_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
+                               const Tensor& inv_std, Tensor& dx, Tensor* dweight, Tensor* dbias) = 0;
 
   // -- Rotary embedding. x [T, heads·D], cos and sin [T, D/2]; pairs (i, i + D/2). y = rotation of x; `inverse` turns
   // back.
   virtual void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse,
                     Tensor& y) = 0;
 
-  // -- Activations, elementwise.
+  // -- Elementwise.
   virtual void swiglu(const Tensor& gate, const Tensor& up, Tensor& y) = 0;  // y = silu(gate) · up
   virtual void swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) = 0;
-  virtual void gelu(const Tensor& x, Tensor& y) = 0;  // exact (erf)
-  virtual void gelu_grad(const Tensor& dy, const Tensor& x, Tensor& dx) = 0;
+  virtual void gelu(const Tensor& x, GeluKind kind, Tensor& y) = 0;
+  virtual void gelu_grad(const Tensor& dy, const Tensor& x, GeluKind kind, Tensor& dx) = 0;
   virtual void add(const Tensor& a, const Tensor& b, Tensor& y) = 0;  // y = a + b; y may be a
+  virtual void scale(const Tensor& x, float factor, Tensor& y) = 0;   // y = factor · x; y may be x
+  // y[i] = x[i] / (1 − p) where random_uniform(seed, stream, i, 0) ≥ p, otherwise 0. Its own gradient.
+  virtual void dropout(const Tensor& x, float p, uint64_t seed, uint64_t stream, Tensor& y) = 0;
 
   // -- Rows. index [N] i32.
   virtual void gather_rows(const Tensor& x, const Tensor& index,

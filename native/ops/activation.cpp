@@ -17,14 +17,40 @@ Variable swiglu(Graph& graph, const Variable& gate, const Variable& up) {
   return out;
 }
 
-Variable gelu(Graph& graph, const Variable& x) {
+Variable gelu(Graph& graph, const Variable& x, GeluKind kind) {
   Tensor y = graph.backend().empty(x.shape());
-  graph.backend().gelu(x.value(), y);
+  graph.backend().gelu(x.value(), kind, y);
   Variable out = graph.result(y, {&x});
-  graph.record(out, [&graph, x](const Tensor& dy) {
+  graph.record(out, [&graph, x, kind](const Tensor& dy) {
     Tensor dx = graph.backend().empty(dy.shape());
-    graph.backend().gelu_grad(dy, x.value(), dx);
+    graph.backend().gelu_grad(dy, x.value(), kind, dx);
     graph.accumulate(x.slot(), dx);
+  });
+  return out;
+}
+
+Variable scale(Graph& graph, const Variable& x, float factor) {
+  Tensor y = graph.backend().empty(x.shape());
+  graph.backend().scale(x.value(), factor, y);
+  Variable out = graph.result(y, {&x});
+  graph.record(out, [&graph, slot = x.slot(), factor](const Tensor& dy) {
+    Tensor dx = graph.backend().empty(dy.shape());
+    graph.backend().scale(dy, factor, dx);
+    graph.accumulate(slot, dx);
+  });
+  return out;
+}
+
+Variable dropout(Graph& graph, const Variable& x, float p, uint64_t seed, uint64_t stream) {
+  check(p >= 0.0f && p < 1.0f, ErrorCode::kArgument, "dropout: expected a probability in [0, 1), got ", p);
+  if (p == 0.0f) return x;
+  Tensor y = graph.backend().empty(x.shape());
+  graph.backend().dropout(x.value(), p, seed, stream, y);
+  Variable out = graph.result(y, {&x});
+  graph.record(out, [&graph, slot = x.slot(), p, seed, stream](const Tensor& dy) {
+    Tensor dx = graph.backend().empty(dy.shape());
+    graph.backend().dropout(dy, p, seed, stream, dx);
+    graph.accumulate(slot, dx);
   });
   return out;
 }

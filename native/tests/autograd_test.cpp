@@ -82,12 +82,12 @@ TEST(autograd_replaced_rows_do_not_reach_what_they_replace) {
 TEST(autograd_what_leads_nowhere_gets_nothing) {
   Tape t;
   const Variable x = t.leaf(1, {2, 3});
-  const Variable unused = ops::gelu(t.graph, x);
+  const Variable unused = ops::gelu(t.graph, x, GeluKind::kExact);
   const Variable y = ops::reshape(t.graph, x, {6});
   t.graph.backward(y, t.ones(y));
   EXPECT_EQ(to_vector(*t.backend, x.slot()->grad), std::vector<float>(6, 1.0f));
   EXPECT_FALSE(static_cast<bool>(unused.slot()->grad));
-  const Variable constant = ops::gelu(t.graph, t.constant(2, {2, 3}));
+  const Variable constant = ops::gelu(t.graph, t.constant(2, {2, 3}), GeluKind::kExact);
   EXPECT_FALSE(constant.needs_grad());
   EXPECT_ERROR(ErrorCode::kState, t.graph.backward(constant, t.ones(constant)));
 }
@@ -98,7 +98,7 @@ TEST(autograd_keeps_nothing) {
   const Variable w = t.parameter(2, {50, 50});
   const auto network = [&](Graph& graph) {
     Variable h = x;
-    for (int i = 0; i < 5; ++i) h = ops::linear(graph, ops::gelu(graph, h), w, nullptr, &h);
+    for (int i = 0; i < 5; ++i) h = ops::linear(graph, ops::gelu(graph, h, GeluKind::kExact), w, nullptr, &h);
     return h;
   };
   const size_t before = t.backend->memory_used();

@@ -69,11 +69,17 @@ TEST(bits_rows_of_all_else_do_not_depend_on_the_batch) {
       Tensor inv_rms = backend.empty({part.shape()[0]});
       backend.rms_norm(part, weight, 1e-6f, y, inv_rms);
     });
+    expect_rows_stand_alone(backend, "layer_norm", x, e, [&](int64_t, const Tensor& part, Tensor& y) {
+      Tensor mean = backend.empty({part.shape()[0]});
+      Tensor inv_std = backend.empty({part.shape()[0]});
+      backend.layer_norm(part, weight, weight, 1e-6f, y, mean, inv_std);
+    });
     expect_rows_stand_alone(backend, "swiglu", x, e, [&](int64_t begin, const Tensor& part, Tensor& y) {
       backend.swiglu(part, other.rows(begin, begin + part.shape()[0]), y);
     });
-    expect_rows_stand_alone(backend, "gelu", x, e,
-                            [&](int64_t, const Tensor& part, Tensor& y) { backend.gelu(part, y); });
+    for (const GeluKind kind : {GeluKind::kExact, GeluKind::kTanh, GeluKind::kQuick})
+      expect_rows_stand_alone(backend, "gelu", x, e,
+                              [&](int64_t, const Tensor& part, Tensor& y) { backend.gelu(part, kind, y); });
     expect_rows_stand_alone(backend, "token_logp", x, 1, [&](int64_t, const Tensor& part, Tensor& y) {
       const int64_t n = part.shape()[0];
       Tensor target = backend.zeros({n}, DType::kI32);
@@ -98,6 +104,8 @@ TEST(bits_gradients_in_parts_are_those_at_once) {
       Tensor dw = to_device(backend, random_array(3, {out, in}));
       Tensor db = to_device(backend, random_array(4, {out}));
       Tensor dnorm = to_device(backend, random_array(6, {in}));
+      Tensor dscale = to_device(backend, random_array(9, {in}));
+      Tensor dshift = to_device(backend, random_array(10, {in}));
       Tensor dtable = to_device(backend, random_array(7, {11, out}));
       int64_t begin = 0;
       for (const int64_t end : cuts) {
@@ -106,11 +114,13 @@ TEST(bits_gradients_in_parts_are_those_at_once) {
         backend.linear_grad_weight(dy_part, x_part, dw);
         backend.linear_grad_bias(dy_part, db);
         backend.rms_norm_grad(x_part, x_part, weight, inv_rms.rows(begin, end), dx, &dnorm);
+        backend.layer_norm_grad(x_part, x_part, weight, inv_rms.rows(begin, end), inv_rms.rows(begin, end), dx, &dscale,
+                                &dshift);
         backend.scatter_add_rows(dy_part, index.rows(begin, end), dtable);
         begin = end;
       }
       std::vector<float> all;
-      for (const Tensor& gradient : {dw, db, dnorm, dtable}) {
+      for (const Tensor& gradient : {dw, db, dnorm, dscale, dshift, dtable}) {
         const auto values = to_vector(backend, gradient);
         all.insert(all.end(), values.begin(), values.end());
       }
@@ -158,7 +168,7 @@ struct Network {
   Variable block(Graph& graph, const Variable& in) const {
     const Variable h = ops::rms_norm(graph, in, norm, 1e-6f);
     const Variable up = ops::linear(graph, h, w1, nullptr, nullptr);
-    return ops::linear(graph, ops::swiglu(graph, ops::gelu(graph, up), up), w2, nullptr, &in);
+    return ops::linear(graph, ops::swiglu(graph, ops::gelu(graph, up, GeluKind::kExact), up), w2, nullptr, &in);
   }
 };
 

@@ -51,6 +51,14 @@ class GuardedBackend final : public Backend {
                      Tensor* dweight) override {
     inner_.rms_norm_grad(dy, x, weight, inv_rms, dx, dweight);
   }
+  void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y, Tensor& mean,
+                  Tensor& inv_std) override {
+    inner_.layer_norm(x, weight, bias, eps, y, mean, inv_std);
+  }
+  void layer_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
+                       const Tensor& inv_std, Tensor& dx, Tensor* dweight, Tensor* dbias) override {
+    inner_.layer_norm_grad(dy, x, weight, mean, inv_std, dx, dweight, dbias);
+  }
   void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse,
             Tensor& y) override {
     inner_.rope(x, cos, sin, head_size, inverse, y);
@@ -59,9 +67,15 @@ class GuardedBackend final : public Backend {
   void swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) override {
     inner_.swiglu_grad(dy, gate, up, dgate, dup);
   }
-  void gelu(const Tensor& x, Tensor& y) override { inner_.gelu(x, y); }
-  void gelu_grad(const Tensor& dy, const Tensor& x, Tensor& dx) override { inner_.gelu_grad(dy, x, dx); }
+  void gelu(const Tensor& x, GeluKind kind, Tensor& y) override { inner_.gelu(x, kind, y); }
+  void gelu_grad(const Tensor& dy, const Tensor& x, GeluKind kind, Tensor& dx) override {
+    inner_.gelu_grad(dy, x, kind, dx);
+  }
   void add(const Tensor& a, const Tensor& b, Tensor& y) override { inner_.add(a, b, y); }
+  void scale(const Tensor& x, float factor, Tensor& y) override { inner_.scale(x, factor, y); }
+  void dropout(const Tensor& x, float p, uint64_t seed, uint64_t stream, Tensor& y) override {
+    inner_.dropout(x, p, seed, stream, y);
+  }
   void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override { inner_.gather_rows(x, index, y); }
   void scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor& dx) override {
     inner_.scatter_add_rows(dy, index, dx);

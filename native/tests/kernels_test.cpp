@@ -153,10 +153,14 @@ TEST(kernels_work_on_nothing) {
                   b.linear_grad_bias(y, t[1]);
                   b.rms_norm(x, t[2], 1e-6f, x, none);
                   b.rms_norm_grad(x, x, t[2], none, x, &t[2]);
+                  b.layer_norm(x, t[2], t[2], 1e-6f, x, none, none);
+                  b.layer_norm_grad(x, x, t[2], none, none, x, &t[2], &t[2]);
                   b.gather_rows(t[0], index, x);
                   b.scatter_add_rows(x, index, t[0]);
                   b.swiglu(x, x, x);
-                  b.gelu(x, x);
+                  b.gelu(x, GeluKind::kExact, x);
+                  b.scale(x, 2.0f, x);
+                  b.dropout(x, 0.5f, 1, 2, x);
                   b.token_logp(x, index, 1.0f, none, none, nullptr);
                 },
                 [](Arrays&) {}});
@@ -282,8 +286,12 @@ TEST(kernels_let_nan_and_infinity_through) {
         backend->swiglu(in, up, y);
         const float through = to_vector(*backend, y)[at];
         EXPECT_TRUE(!std::isfinite(through) || (bad == -kInfinity && through == 0.0f));
-        backend->gelu(in, y);
-        EXPECT_FALSE(bad != -kInfinity && std::isfinite(to_vector(*backend, y)[at]));
+        for (const GeluKind kind : {GeluKind::kExact, GeluKind::kTanh, GeluKind::kQuick}) {
+          backend->gelu(in, kind, y);
+          EXPECT_FALSE(bad != -kInfinity && std::isfinite(to_vector(*backend, y)[at]));
+        }
+        backend->layer_norm(in, up, up, 1e-6f, y, one, one);
+        EXPECT_TRUE(std::isnan(to_vector(*backend, y)[at]));
         Tensor lse = backend->empty({1});
         backend->token_logp(in, ops::upload_index(*backend, {3}), 1.0f, lse, one, nullptr);
         // Minus infinity is a token that cannot come; the others are as they would be without it.

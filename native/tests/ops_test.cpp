@@ -1,4 +1,4 @@
-// Every op but attention through the harness: a line per case.
+// Every op but attention and the elementwise ones through the harness: a line per case.
 #include <cmath>
 #include <numeric>
 
@@ -99,6 +99,28 @@ TEST(ops_rms_norm) {
   check_op(rms_norm_case(4, 33, 1.0f, 1.0));
 }
 
+OpCase layer_norm_case(int64_t rows, int64_t e, float eps, double scale, float offset = 0.0f) {
+  OpCase c;
+  c.name = "layer_norm " + Shape{rows, e}.str() + " scale " + show(scale) + " offset " + show(offset);
+  c.inputs = {random_array(1, {rows, e}, scale), random_parameter(2, {e}), random_parameter(3, {e})};
+  for (float& x : c.inputs[0].values) x += offset;
+  c.op = [eps](Graph& graph, const Variables& in) { return ops::layer_norm(graph, in[0], in[1], in[2], eps); };
+  c.reference = [eps](const Inputs& in) { return plain::layer_norm(in[0], in[1], in[2], eps); };
+  return c;
+}
+
+TEST(ops_layer_norm) {
+  check_op(layer_norm_case(1, 1, 1e-6f, 1.0));
+  check_op(layer_norm_case(3, 7, 1e-6f, 1.0));
+  check_op(layer_norm_case(5, 16, 1e-5f, 30.0));
+  check_op(layer_norm_case(9, 48, 1e-6f, 1.0));
+  check_op(layer_norm_case(2, 1037, 1e-6f, 1.0));
+  check_op(layer_norm_case(60, 300, 1e-6f, 1.0));
+  check_op(layer_norm_case(4, 33, 1.0f, 1.0));
+  // Far from zero, where Σx² − (Σx)² would cancel.
+  check_op(layer_norm_case(6, 133, 1e-6f, 1.0, 4.0f));
+}
+
 OpCase rope_case(int64_t rows, int64_t heads, int64_t d) {
   OpCase c;
   c.name = "rope " + Shape{rows, heads, d}.str();
@@ -120,47 +142,6 @@ TEST(ops_rope) {
   check_op(rope_case(5, 3, 12));
   check_op(rope_case(70, 2, 80));
   check_op(rope_case(4, 7, 128));
-}
-
-// -- Activations.
-
-OpCase swiglu_case(int64_t rows, int64_t cols, double scale) {
-  OpCase c;
-  c.name = "swiglu " + Shape{rows, cols}.str();
-  c.inputs = {random_array(1, {rows, cols}, scale), random_array(2, {rows, cols})};
-  c.op = [](Graph& graph, const Variables& in) { return ops::swiglu(graph, in[0], in[1]); };
-  c.reference = [](const Inputs& in) {
-    Doubles y(in[0].size());
-    for (size_t i = 0; i < y.size(); ++i) y[i] = plain::silu(in[0][i]) * in[1][i];
-    return y;
-  };
-  c.elements = rows * cols > 1000 ? 4 : 16;
-  return c;
-}
-
-OpCase gelu_case(int64_t rows, int64_t cols, double scale) {
-  OpCase c;
-  c.name = "gelu " + Shape{rows, cols}.str();
-  c.inputs = {random_array(1, {rows, cols}, scale)};
-  c.op = [](Graph& graph, const Variables& in) { return ops::gelu(graph, in[0]); };
-  c.reference = [](const Inputs& in) {
-    Doubles y(in[0].size());
-    for (size_t i = 0; i < y.size(); ++i) y[i] = plain::gelu(in[0][i]);
-    return y;
-  };
-  c.elements = rows * cols > 1000 ? 4 : 16;
-  return c;
-}
-
-TEST(ops_activations) {
-  for (const int64_t cols : {1, 3, 15, 16, 17, 33}) {
-    check_op(swiglu_case(2, cols, 2.0));
-    check_op(gelu_case(2, cols, 2.0));
-  }
-  check_op(swiglu_case(33, 1001, 4.0));
-  check_op(gelu_case(9, 1001, 4.0));
-  check_op(swiglu_case(1, 64, 60.0));
-  check_op(gelu_case(1, 64, 60.0));
 }
 
 // -- Rows.
@@ -258,6 +239,8 @@ TEST(ops_refuse_what_does_not_fit) {
   EXPECT_ERROR(ErrorCode::kShape, ops::linear(graph, x, tensor({5, 6}), &bias, nullptr));
   EXPECT_ERROR(ErrorCode::kShape, ops::linear(graph, x, tensor({6, 6}), nullptr, &residual));
   EXPECT_ERROR(ErrorCode::kShape, ops::rms_norm(graph, x, tensor({5}), 1e-6f));
+  EXPECT_ERROR(ErrorCode::kShape, ops::layer_norm(graph, x, tensor({5}), tensor({6}), 1e-6f));
+  EXPECT_ERROR_WITH(ErrorCode::kShape, "bias [3]", ops::layer_norm(graph, x, tensor({6}), bias, 1e-6f));
   EXPECT_ERROR(ErrorCode::kShape, ops::swiglu(graph, x, tensor({6, 4})));
   EXPECT_ERROR(ErrorCode::kShape, ops::rope(graph, x, {backend->zeros({4, 2}), backend->zeros({4, 2})}, 5));
   EXPECT_ERROR(ErrorCode::kShape, ops::rope(graph, x, {backend->zeros({3, 3}), backend->zeros({3, 3})}, 6));
@@ -278,9 +261,8 @@ TEST(ops_speed) {
   bench_op(linear_case({.rows = 512, .in = 2048, .out = 2048}));
   bench_op(linear_case({.rows = 512, .in = 768, .out = 3072, .bias = true, .residual = true}));
   bench_op(rms_norm_case(512, 2048, 1e-6f, 1.0));
+  bench_op(layer_norm_case(512, 1280, 1e-6f, 1.0));
   bench_op(rope_case(512, 16, 128));
-  bench_op(swiglu_case(512, 8192, 1.0));
-  bench_op(gelu_case(512, 4096, 1.0));
   bench_op(gather_case(4096, 2048, std::vector<int32_t>(512, 77)));
   bench_op(head_case(256, 768, 32000, 1.0f, 0));
 }

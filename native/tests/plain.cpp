@@ -30,6 +30,19 @@ Doubles rms_norm(const Doubles& x, const Doubles& weight, double eps) {
   return y;
 }
 
+Doubles layer_norm(const Doubles& x, const Doubles& weight, const Doubles& bias, double eps) {
+  const size_t e = weight.size();
+  const double count = static_cast<double>(e);
+  Doubles y(x.size());
+  for (size_t row = 0; row < x.size(); row += e) {
+    double mean = 0.0, variance = 0.0;
+    for (size_t i = 0; i < e; ++i) mean += x[row + i] / count;
+    for (size_t i = 0; i < e; ++i) variance += (x[row + i] - mean) * (x[row + i] - mean) / count;
+    for (size_t i = 0; i < e; ++i) y[row + i] = (x[row + i] - mean) / std::sqrt(variance + eps) * weight[i] + bias[i];
+  }
+  return y;
+}
+
 Doubles rope(const Doubles& x, const Doubles& cos, const Doubles& sin, int64_t rows, int64_t d, bool inverse) {
   const int64_t cols = static_cast<int64_t>(x.size()) / rows;
   const int64_t half = d / 2;
@@ -50,7 +63,15 @@ Doubles rope(const Doubles& x, const Doubles& cos, const Doubles& sin, int64_t r
 
 double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
-double gelu(double x) { return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))); }
+double gelu(double x, GeluKind kind) {
+  const double pi = std::acos(-1.0);
+  switch (kind) {
+    case GeluKind::kExact: return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+    case GeluKind::kTanh: return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / pi) * (x + 0.044715 * x * x * x)));
+    case GeluKind::kQuick: break;
+  }
+  return x / (1.0 + std::exp(-1.702 * x));
+}
 
 Doubles gather_rows(const Doubles& x, const std::vector<int32_t>& index, int64_t cols) {
   Doubles y;

@@ -13,10 +13,11 @@ namespace vlmr1::testing::plain {
 Doubles linear(const Doubles& x, const Doubles& w, const Doubles* bias, const Doubles* residual, int64_t m, int64_t n);
 // x [rows, e], weight [e]
 Doubles rms_norm(const Doubles& x, const Doubles& weight, double eps);
+Doubles layer_norm(const Doubles& x, const Doubles& weight, const Doubles& bias, double eps);
 // x [rows, heads·d], cos and sin [rows, d/2]; `inverse` turns back.
 Doubles rope(const Doubles& x, const Doubles& cos, const Doubles& sin, int64_t rows, int64_t d, bool inverse);
 double silu(double x);
-double gelu(double x);
+double gelu(double x, GeluKind kind);
 // y[n] = x[index[n]], rows of `cols`.
 Doubles gather_rows(const Doubles& x, const std::vector<int32_t>& index, int64_t cols);
 

@@ -58,13 +58,19 @@ class CpuBackend final : public Backend {
   void rms_norm(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& inv_rms) override;
   void rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inv_rms, Tensor& dx,
                      Tensor* dweight) override;
+  void layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y, Tensor& mean,
+                  Tensor& inv_std) override;
+  void layer_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
+                       const Tensor& inv_std, Tensor& dx, Tensor* dweight, Tensor* dbias) override;
   void rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse, Tensor& y) override;
 
   void swiglu(const Tensor& gate, const Tensor& up, Tensor& y) override;
   void swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) override;
-  void gelu(const Tensor& x, Tensor& y) override;
-  void gelu_grad(const Tensor& dy, const Tensor& x, Tensor& dx) override;
+  void gelu(const Tensor& x, GeluKind kind, Tensor& y) override;
+  void gelu_grad(const Tensor& dy, const Tensor& x, GeluKind kind, Tensor& dx) override;
   void add(const Tensor& a, const Tensor& b, Tensor& y) override;
+  void scale(const Tensor& x, float factor, Tensor& y) override;
+  void dropout(const Tensor& x, float p, uint64_t seed, uint64_t stream, Tensor& y) override;
 
   void gather_rows(const Tensor& x, const Tensor& index, Tensor& y) override;
   void scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor& dx) override;

@@ -35,6 +35,46 @@ void CpuBackend::rms_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& 
   ranges(e, 64, [&](int64_t b, int64_t n) { kernels_.rms_norm_grad_weight(grad, in, inv, dw, rows, e, b, n); });
 }
 
+void CpuBackend::layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y,
+                            Tensor& mean, Tensor& inv_std) {
+  const int64_t e = x.shape().cols();
+  const float* in = x.data<float>();
+  const float* w = weight.data<float>();
+  const float* b = bias.data<float>();
+  float* out = y.data<float>();
+  float* center = mean.data<float>();
+  float* inv = inv_std.data<float>();
+  ranges(x.shape().rows(), row_grain(e), [&](int64_t begin, int64_t end) {
+    kernels_.layer_norm(in + begin * e, w, b, eps, out + begin * e, center + begin, inv + begin, end - begin, e);
+  });
+}
+
+void CpuBackend::layer_norm_grad(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& mean,
+                                 const Tensor& inv_std, Tensor& dx, Tensor* dweight, Tensor* dbias) {
+  const int64_t rows = x.shape().rows();
+  const int64_t e = x.shape().cols();
+  const float* grad = dy.data<float>();
+  const float* in = x.data<float>();
+  const float* w = weight.data<float>();
+  const float* center = mean.data<float>();
+  const float* inv = inv_std.data<float>();
+  float* out = dx.data<float>();
+  ranges(rows, row_grain(e), [&](int64_t begin, int64_t end) {
+    kernels_.layer_norm_grad(grad + begin * e, in + begin * e, w, center + begin, inv + begin, out + begin * e,
+                             end - begin, e);
+  });
+  if (dweight) {
+    float* dw = dweight->data<float>();
+    ranges(e, 64, [&](int64_t begin, int64_t end) {
+      kernels_.layer_norm_grad_weight(grad, in, center, inv, dw, rows, e, begin, end);
+    });
+  }
+  if (dbias) {
+    float* db = dbias->data<float>();
+    ranges(e, 64, [&](int64_t begin, int64_t end) { kernels_.column_sum(grad, db, rows, e, begin, end); });
+  }
+}
+
 void CpuBackend::rope(const Tensor& x, const Tensor& cos, const Tensor& sin, int64_t head_size, bool inverse,
                       Tensor& y) {
   const int64_t cols = x.shape().cols();

@@ -74,7 +74,7 @@ Variable VisionTower::operator()(Graph& graph, const std::vector<std::shared_ptr
   }
   const int64_t unit = config_.merge_size * config_.merge_size;
   x = ops::reshape(graph, merger_norm_(graph, x), {x.shape()[0] / unit, x.shape()[1] * unit});
-  x = merger_out_(graph, ops::gelu(graph, merger_in_(graph, x)));
+  x = merger_out_(graph, ops::gelu(graph, merger_in_(graph, x), GeluKind::kExact));
   return ops::gather_rows(graph, x, layout.merged_place);
 }
 

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/gelu_kind.h"
+
 namespace vlmr1::cpu {
 
 // Keys per attention block: a fixed size, cut only at segment borders, so that decoding and training sum alike.
@@ -92,15 +94,24 @@ struct KernelTable {
   // dweight[begin, end) += Σ_rows dy · x · inv_rms, rows ascending
   void (*rms_norm_grad_weight)(const float* dy, const float* x, const float* inv_rms, float* dweight, int64_t rows,
                                int64_t e, int64_t begin, int64_t end);
+  // y [rows, e] = x̂ · weight + bias with x̂ = (x − mean) · inv_std
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* y, float* mean,
+                     float* inv_std, int64_t rows, int64_t e);
+  void (*layer_norm_grad)(const float* dy, const float* x, const float* weight, const float* mean, const float* inv_std,
+                          float* dx, int64_t rows, int64_t e);
+  // dweight[begin, end) += Σ_rows dy · x̂, rows ascending
+  void (*layer_norm_grad_weight)(const float* dy, const float* x, const float* mean, const float* inv_std,
+                                 float* dweight, int64_t rows, int64_t e, int64_t begin, int64_t end);
   // sum[begin, end) += Σ_rows x, rows ascending
   void (*column_sum)(const float* x, float* sum, int64_t rows, int64_t cols, int64_t begin, int64_t end);
   void (*rope)(const float* x, const float* cos, const float* sin, float* y, int64_t rows, int64_t heads,
                int64_t head_size, bool inverse);
   void (*swiglu)(const float* gate, const float* up, float* y, int64_t n);
   void (*swiglu_grad)(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
-  void (*gelu)(const float* x, float* y, int64_t n);
-  void (*gelu_grad)(const float* dy, const float* x, float* dx, int64_t n);
+  void (*gelu)(GeluKind kind, const float* x, float* y, int64_t n);
+  void (*gelu_grad)(GeluKind kind, const float* dy, const float* x, float* dx, int64_t n);
   void (*add)(const float* a, const float* b, float* y, int64_t n);
+  void (*scale)(const float* x, float factor, float* y, int64_t n);
   // log-sum-exp, log-probability of the target and entropy of softmax(row · inv_temperature)
   void (*token_logp)(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                      float* entropy);

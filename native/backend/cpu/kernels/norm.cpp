@@ -51,6 +51,66 @@ void rms_norm_grad_weight(const float* dy, const float* x, const float* inv_rms,
   });
 }
 
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, float* y, float* mean,
+                float* inv_std, int64_t rows, int64_t e) {
+  const float count = static_cast<float>(e);
+  for (int64_t t = 0; t < rows; ++t, x += e, y += e) {
+    F total = zero();
+    for_lanes(e, [&](int64_t i, int n) { total = add(total, load_lanes(x + i, n)); });
+    mean[t] = sum(total) / count;
+    const F center = set1(mean[t]);
+    F squares = zero();
+    for_lanes(e, [&](int64_t i, int n) {
+      // Lanes past the end hold 0, which is not 0 any more once the mean is taken away.
+      const F away = first_n(sub(load_lanes(x + i, n), center), n, zero());
+      squares = fma(away, away, squares);
+    });
+    inv_std[t] = 1.0f / __builtin_sqrtf(sum(squares) / count + eps);
+    const F inv = set1(inv_std[t]);
+    for_lanes(e, [&](int64_t i, int n) {
+      const F hat = mul(sub(load_lanes(x + i, n), center), inv);
+      store_lanes(y + i, fma(hat, load_lanes(weight + i, n), load_lanes(bias + i, n)), n);
+    });
+  }
+}
+
+// With x̂ = (x − mean) · inv and g = dy · weight: dx = inv · (g − mean(g) − x̂ · mean(g · x̂)).
+void layer_norm_grad(const float* dy, const float* x, const float* weight, const float* mean, const float* inv_std,
+                     float* dx, int64_t rows, int64_t e) {
+  const float count = static_cast<float>(e);
+  for (int64_t t = 0; t < rows; ++t, x += e, dy += e, dx += e) {
+    const F center = set1(mean[t]);
+    const F inv = set1(inv_std[t]);
+    F total = zero();
+    F dot = zero();
+    for_lanes(e, [&](int64_t i, int n) {
+      const F g = mul(load_lanes(dy + i, n), load_lanes(weight + i, n));
+      total = add(total, g);
+      dot = fma(g, mul(sub(load_lanes(x + i, n), center), inv), dot);
+    });
+    const F mean_g = set1(sum(total) / count);
+    const F mean_dot = set1(sum(dot) / count);
+    for_lanes(e, [&](int64_t i, int n) {
+      const F g = mul(load_lanes(dy + i, n), load_lanes(weight + i, n));
+      const F hat = mul(sub(load_lanes(x + i, n), center), inv);
+      store_lanes(dx + i, mul(inv, sub(sub(g, mean_g), mul(hat, mean_dot))), n);
+    });
+  }
+}
+
+void layer_norm_grad_weight(const float* dy, const float* x, const float* mean, const float* inv_std, float* dweight,
+                            int64_t rows, int64_t e, int64_t begin, int64_t end) {
+  for_lanes(end - begin, [&](int64_t i, int n) {
+    const int64_t c = begin + i;
+    F acc = load_lanes(dweight + c, n);
+    for (int64_t t = 0; t < rows; ++t) {
+      const F hat = mul(sub(load_lanes(x + t * e + c, n), set1(mean[t])), set1(inv_std[t]));
+      acc = fma(load_lanes(dy + t * e + c, n), hat, acc);
+    }
+    store_lanes(dweight + c, acc, n);
+  });
+}
+
 void column_sum(const float* x, float* total, int64_t rows, int64_t cols, int64_t begin, int64_t end) {
   for_lanes(end - begin, [&](int64_t i, int n) {
     const int64_t c = begin + i;

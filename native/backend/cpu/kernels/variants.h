@@ -14,14 +14,21 @@ void rms_norm_grad(const float* dy, const float* x, const float* weight, const f
                    int64_t e);
 void rms_norm_grad_weight(const float* dy, const float* x, const float* inv_rms, float* dweight, int64_t rows,
                           int64_t e, int64_t begin, int64_t end);
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, float* y, float* mean,
+                float* inv_std, int64_t rows, int64_t e);
+void layer_norm_grad(const float* dy, const float* x, const float* weight, const float* mean, const float* inv_std,
+                     float* dx, int64_t rows, int64_t e);
+void layer_norm_grad_weight(const float* dy, const float* x, const float* mean, const float* inv_std, float* dweight,
+                            int64_t rows, int64_t e, int64_t begin, int64_t end);
 void column_sum(const float* x, float* sum, int64_t rows, int64_t cols, int64_t begin, int64_t end);
 void rope(const float* x, const float* cos, const float* sin, float* y, int64_t rows, int64_t heads, int64_t head_size,
           bool inverse);
 void swiglu(const float* gate, const float* up, float* y, int64_t n);
 void swiglu_grad(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
-void gelu(const float* x, float* y, int64_t n);
-void gelu_grad(const float* dy, const float* x, float* dx, int64_t n);
+void gelu(GeluKind kind, const float* x, float* y, int64_t n);
+void gelu_grad(GeluKind kind, const float* dy, const float* x, float* dx, int64_t n);
 void add_arrays(const float* a, const float* b, float* y, int64_t n);
+void scale_array(const float* x, float factor, float* y, int64_t n);
 void token_logp(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                 float* entropy);
 void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
