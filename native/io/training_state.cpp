@@ -19,13 +19,13 @@ constexpr const char* kMoment1 = "moment1.";
 constexpr const char* kMoment2 = "moment2.";
 
 // A tensor of the state and its name in the file.
-struct Part {
+struct Entry {
   std::string name;
   Tensor tensor;
 };
 
-std::vector<Part> parts_of(Backend& backend, ParameterStore& parameters, bool with_moments) {
-  std::vector<Part> parts;
+std::vector<Entry> entries_of(Backend& backend, ParameterStore& parameters, bool with_moments) {
+  std::vector<Entry> parts;
   for (const Parameter& parameter : parameters.all()) {
     if (!parameter.trainable) continue;
     parts.push_back({kValue + parameter.name, parameter.master});
@@ -55,7 +55,7 @@ int64_t step_of(const SafetensorsFile& file) {
 void save_state(Backend& backend, ParameterStore& parameters, const std::string& file) {
   const auto buffer = std::make_shared<std::vector<float>>();
   std::vector<TensorToWrite> tensors;
-  for (const Part& part : parts_of(backend, parameters, parameters.has_moments())) {
+  for (const Entry& part : entries_of(backend, parameters, parameters.has_moments())) {
     TensorToWrite tensor;
     tensor.name = part.name;
     tensor.dtype = "F32";
@@ -75,9 +75,9 @@ void load_state(Backend& backend, ParameterStore& parameters, const std::string&
   const int64_t step = step_of(file);
   const bool with_moments = std::any_of(file.tensors().begin(), file.tensors().end(),
                                         [](const auto& entry) { return entry.first.starts_with(kMoment1); });
-  std::vector<Part> parts = parts_of(backend, parameters, with_moments);
+  std::vector<Entry> parts = entries_of(backend, parameters, with_moments);
   // Everything is checked before anything is changed.
-  for (const Part& part : parts) {
+  for (const Entry& part : parts) {
     const StoredTensor& stored = file.get(part.name);
     check(stored.dtype == "F32" && stored.numel() == part.tensor.numel(), ErrorCode::kCheckpoint, path, ": \"",
           part.name, "\": expected ", part.tensor.numel(), " F32 numbers, got ", stored.numel(), " of ", stored.dtype);
@@ -85,7 +85,7 @@ void load_state(Backend& backend, ParameterStore& parameters, const std::string&
   check(parts.size() == file.tensors().size(), ErrorCode::kCheckpoint, path, ": expected ", parts.size(),
         " tensors, got ", file.tensors().size(), ": it was saved by another model, or with other parameters trained");
   std::vector<float> buffer;
-  for (Part& part : parts) {
+  for (Entry& part : parts) {
     const StoredTensor& stored = file.get(part.name);
     buffer.resize(static_cast<size_t>(stored.numel()));
     read_f32(stored, buffer.data());
