@@ -19,11 +19,24 @@ constexpr int64_t kOneFile = int64_t{1} << 40;
 
 // A frozen parameter of five axes, and trained ones.
 struct Fixture {
-  Fixture() : backend(make_cpu_backend({1, ""})), store(*backend, specs()) {
-    for (size_t i = 0; i < store.all().size(); ++i) set(store.all()[i].value, static_cast<float>(i + 1));
+  Fixture() : Fixture(trained({"visual.patch.weight"})) {}
+  explicit Fixture(const TrainingPlan& plan) : backend(make_cpu_backend({1, ""})), store(*backend, specs(), plan) {
+    for (size_t i = 0; i < store.all().size(); ++i) {
+      Parameter& p = store.all()[i];
+      if (!p.value) p.value = backend->empty(p.shape);
+      set(p.value, static_cast<float>(i + 1));
+    }
   }
-  static std::vector<ParameterStore::Spec> specs() {
-    return {{"visual.patch.weight", {4, 3, 2, 2, 2}, false}, {"a.weight", {5, 7}, true}, {"a.bias", {5}, true}};
+  static std::vector<ParameterSpec> specs() {
+    return {{"visual.patch.weight", {4, 3, 2, 2, 2}, Part::kVision},
+            {"a.weight", {5, 7}, Part::kLanguage, true},
+            {"a.bias", {5}}};
+  }
+  static TrainingPlan trained(std::set<std::string> frozen) {
+    TrainingPlan plan;
+    plan.mode = TrainMode::kFull;
+    plan.frozen = std::move(frozen);
+    return plan;
   }
   void set(Tensor value, float scale) {
     std::vector<float> numbers(static_cast<size_t>(value.numel()));
@@ -173,9 +186,7 @@ TEST(checkpoint_gradients) {
   std::vector<float> got(35);
   read_f32(file.get("a.weight"), got.data());
   EXPECT_TRUE(same_bits(got, fixture.get(fixture.store.get("a.weight").grad)));
-  auto specs = Fixture::specs();
-  for (auto& spec : specs) spec.trainable = false;
-  ParameterStore frozen(*fixture.backend, specs);
+  ParameterStore frozen(*fixture.backend, Fixture::specs(), {});
   EXPECT_ERROR(ErrorCode::kState, save_gradients(*fixture.backend, frozen, folder.file("f")));
 }
 
@@ -210,15 +221,13 @@ TEST(checkpoint_state_of_another_model_changes_nothing) {
   Fixture fixture;
   const auto before = fixture.get("a.weight");
   auto specs = Fixture::specs();
-  specs[2].trainable = false;
-  ParameterStore other(*fixture.backend, specs);
+  ParameterStore other(*fixture.backend, specs, Fixture::trained({"visual.patch.weight", "a.bias"}));
   other.moment1(*fixture.backend);
   other.moment2(*fixture.backend);
   save_state(*fixture.backend, other, folder.file("other"));
-  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "no tensor \"moment1.a.bias\"",
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "no tensor \"parameter.a.bias\"",
                     load_state(*fixture.backend, fixture.store, folder.file("other")));
-  specs.pop_back();
-  ParameterStore smaller(*fixture.backend, specs);
+  ParameterStore smaller(*fixture.backend, specs, Fixture::trained({"visual.patch.weight", "a.weight", "a.bias"}));
   EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "saved by another model",
                     load_state(*fixture.backend, smaller, folder.file("other")));
   save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, kOneFile);

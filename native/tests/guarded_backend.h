@@ -30,6 +30,10 @@ class GuardedBackend final : public Backend {
   void download(const Tensor& from, void* host) override { inner_.download(from, host); }
   void copy(const Tensor& from, Tensor& to) override { inner_.copy(from, to); }
   void fill(Tensor& x, float value) override { inner_.fill(x, value); }
+  void convert(const Tensor& from, Tensor& to) override { inner_.convert(from, to); }
+  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override {
+    return inner_.adopt(memory, shape, dtype, packed);
+  }
   size_t memory_used() const override { return inner_.memory_used(); }
   size_t memory_peak() const override { return inner_.memory_peak(); }
   void trim() override { inner_.trim(); }

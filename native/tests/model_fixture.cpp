@@ -2,6 +2,20 @@
 
 namespace vlmr1::testing {
 
+LoadOptions full_training(bool gradient_checkpointing) {
+  LoadOptions options;
+  options.plan.mode = TrainMode::kFull;
+  options.gradient_checkpointing = gradient_checkpointing;
+  return options;
+}
+
+LoadOptions with_frozen(const std::string& folder, const std::set<Part>& parts) {
+  LoadOptions options = full_training();
+  for (const ParameterSpec& spec : describe_model(golden_json(folder + "/config.json")).parameters)
+    if (parts.count(spec.part) != 0) options.plan.frozen.insert(spec.name);
+  return options;
+}
+
 ModelFixture::ModelFixture(const std::string& folder, int threads, const LoadOptions& options, const std::string& isa)
     : backend(make_cpu_backend({threads, isa})), model(Model::load(*backend, golden_path(folder), options)) {}
 

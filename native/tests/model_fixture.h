@@ -11,8 +11,13 @@
 
 namespace vlmr1::testing {
 
+// Everything trains, in f32.
+LoadOptions full_training(bool gradient_checkpointing = false);
+// The same with parts of a golden model frozen.
+LoadOptions with_frozen(const std::string& folder, const std::set<Part>& parts);
+
 struct ModelFixture {
-  explicit ModelFixture(const std::string& folder, int threads = 2, const LoadOptions& options = {true, false, false},
+  explicit ModelFixture(const std::string& folder, int threads = 2, const LoadOptions& options = full_training(),
                         const std::string& isa = "");
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;

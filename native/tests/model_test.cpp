@@ -89,7 +89,7 @@ TEST(model_gradients_equal_torch) {
   double worst_norm = 0;
   for (const auto& folder : golden_models()) {
     for (const bool checkpointing : {false, true}) {
-      ModelFixture f(folder, 2, {true, false, checkpointing});
+      ModelFixture f(folder, 2, full_training(checkpointing));
       const GoldenCases cases(folder);
       const GoldenCase& c = cases.get("two_images");
       Objective objective;
@@ -159,7 +159,7 @@ void expect_greedy(ModelFixture& f, const GoldenCase& c, const char* key, float 
   sampling.temperature = 0;
   sampling.repetition_penalty = penalty;
   sampling.max_new_tokens = static_cast<int32_t>(expected.size());
-  const auto out = generate(*f.model, {c.prompt}, 1, sampling, 0, 0, StopFlag(), nullptr);
+  const auto out = generate(*f.model, {c.prompt}, {1, sampling}, StopFlag(), nullptr);
   EXPECT_EQ(out[0][0].tokens, expected);
   EXPECT_FALSE(out[0][0].stopped);
   EXPECT_LE(max_absolute_error(out[0][0].log_probs, logprobs), 2e-5);

@@ -63,19 +63,19 @@ std::vector<float> gradients(ModelFixture& f) {
 
 std::vector<Group> sampled_groups(ModelFixture& f, const GoldenCases& cases, int32_t n, int32_t tokens) {
   const auto prompts = prompts_of(cases);
-  return groups_of(prompts, generate(*f.model, prompts, n, sampling(0.9f, tokens), 7, 0, StopFlag(), nullptr));
+  return groups_of(prompts, generate(*f.model, prompts, {n, sampling(0.9f, tokens), 7}, StopFlag(), nullptr));
 }
 
 TEST(property_rollout_and_training_log_probabilities_are_the_same_bits) {
   for (const auto& folder : golden_models()) {
     for (const std::string& isa : cpu_isa_info().supported) {
-      ModelFixture f(folder, 2, {true, false, false}, isa);
+      ModelFixture f(folder, 2, full_training(), isa);
       const auto prompts = prompts_of(GoldenCases(folder));
       // Longer than a block of keys, so that decoding crosses one.
-      const auto rollout = generate(*f.model, prompts, 5, sampling(0.9f, 70), 3, 0, StopFlag(), nullptr);
+      const auto rollout = generate(*f.model, prompts, {5, sampling(0.9f, 70), 3}, StopFlag(), nullptr);
       const auto groups = groups_of(prompts, rollout);
       const AccumulateResult trained = accumulate(*f.model, groups, grpo(groups), StopFlag());
-      const TokenScores scored = score(*f.model, groups, 0.9f, StopFlag());
+      const TokenScores scored = score(*f.model, groups, 0.9f, true, StopFlag());
       size_t tokens = 0;
       for (size_t g = 0; g < groups.size(); ++g) {
         for (size_t c = 0; c < groups[g].completions.size(); ++c) {
@@ -124,7 +124,7 @@ TEST(property_threads_and_recompute_change_no_bit) {
     std::vector<std::vector<int32_t>> tokens;
     for (const int threads : {1, 2, 3, 5}) {
       for (const bool checkpointing : {false, true}) {
-        ModelFixture f(folder, threads, {true, false, checkpointing});
+        ModelFixture f(folder, threads, full_training(checkpointing));
         const auto groups = sampled_groups(f, GoldenCases(folder), 3, 20);
         accumulate(*f.model, groups, grpo(groups), StopFlag());
         const auto got = gradients(f);
@@ -142,9 +142,9 @@ TEST(property_threads_and_recompute_change_no_bit) {
 TEST(property_completions_do_not_depend_on_the_rest_of_the_batch) {
   ModelFixture f("qwen2_5_vl_a");
   const auto prompts = prompts_of(GoldenCases("qwen2_5_vl_a"));
-  const auto all = generate(*f.model, prompts, 3, sampling(1.0f, 16), 11, 100, StopFlag(), nullptr);
+  const auto all = generate(*f.model, prompts, {3, sampling(1.0f, 16), 11, 100}, StopFlag(), nullptr);
   for (size_t i = 0; i < prompts.size(); ++i) {
-    const auto alone = generate(*f.model, {prompts[i]}, 3, sampling(1.0f, 16), 11, 100 + i, StopFlag(), nullptr);
+    const auto alone = generate(*f.model, {prompts[i]}, {3, sampling(1.0f, 16), 11, 100 + i}, StopFlag(), nullptr);
     for (size_t c = 0; c < 3; ++c) {
       EXPECT_EQ(alone[0][c].tokens, all[i][c].tokens);
       EXPECT_TRUE(same_bits(alone[0][c].log_probs, all[i][c].log_probs));
@@ -157,7 +157,7 @@ TEST(property_stop_tokens_end_and_picture_tokens_never_come) {
   const auto prompts = prompts_of(GoldenCases("qwen2_5_vl_a"));
   SamplingOptions s = sampling(3.0f, 40);
   s.stop_tokens = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144};
-  const auto out = generate(*f.model, prompts, 40, s, 5, 0, StopFlag(), nullptr);
+  const auto out = generate(*f.model, prompts, {40, s, 5}, StopFlag(), nullptr);
   int stopped = 0;
   for (const auto& completions : out) {
     for (const Completion& c : completions) {
@@ -174,7 +174,7 @@ TEST(property_stop_tokens_end_and_picture_tokens_never_come) {
 }
 
 TEST(property_frozen_vision_gets_no_gradient) {
-  ModelFixture f("qwen2_5_vl_b", 2, {true, true, false});
+  ModelFixture f("qwen2_5_vl_b", 2, with_frozen("qwen2_5_vl_b", {Part::kVision, Part::kMerger}));
   const auto groups = sampled_groups(f, GoldenCases("qwen2_5_vl_b"), 2, 8);
   accumulate(*f.model, groups, grpo(groups), StopFlag());
   ModelFixture full("qwen2_5_vl_b");
