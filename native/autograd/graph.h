@@ -36,9 +36,9 @@ class Variable {
 
 // How linear layers use their adapters in one forward pass.
 struct AdapterMode {
-  bool on = true;          // off: the model without them, LoRA training's reference
-  bool training = false;   // with dropout
-  uint64_t seed = 0;       // of the dropout
+  bool on = true;         // off: the model without them, LoRA training's reference
+  bool training = false;  // with dropout
+  uint64_t seed = 0;      // of the dropout
 };
 
 class Graph {

@@ -45,9 +45,7 @@ Nothing run_save(Model& model, const SaveArguments& args) {
       save_parameters(model.backend(), model.parameters(), args.path, args.dtype, args.max_shard_bytes,
                       args.what == SaveArguments::What::kMerged);
       break;
-    case SaveArguments::What::kAdapter:
-      save_adapter(model.backend(), model.parameters(), args.path, args.dtype);
-      break;
+    case SaveArguments::What::kAdapter: save_adapter(model.backend(), model.parameters(), args.path, args.dtype); break;
     case SaveArguments::What::kGradients: save_gradients(model.backend(), model.parameters(), args.path); break;
     case SaveArguments::What::kState: save_state(model.backend(), model.parameters(), args.path); break;
   }

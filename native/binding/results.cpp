@@ -51,11 +51,11 @@ Napi::Value to_js(Napi::Env env, const GenerateProgress& progress) {
   object.Set("finished", number(env, progress.finished));
   object.Set("total", number(env, progress.total));
   object.Set("news", array_of(env, progress.news, [&](const DrawnToken& drawn, size_t) {
-    auto item = Napi::Object::New(env);
-    item.Set("completion", number(env, drawn.completion));
-    item.Set("token", number(env, int64_t{drawn.token}));
-    return item;
-  }));
+               auto item = Napi::Object::New(env);
+               item.Set("completion", number(env, drawn.completion));
+               item.Set("token", number(env, int64_t{drawn.token}));
+               return item;
+             }));
   return object;
 }
 
@@ -79,16 +79,17 @@ Napi::Value to_js(Napi::Env env, const ModelDescription& description) {
   auto object = Napi::Object::New(env);
   object.Set("info", to_js(env, description.info));
   object.Set("parameters", array_of(env, description.parameters, [&](const ParameterSpec& spec, size_t) {
-    auto item = Napi::Object::New(env);
-    item.Set("name", Napi::String::New(env, spec.name));
-    item.Set("runtimeName", Napi::String::New(env, runtime_name(spec.name)));
-    auto shape = Napi::Array::New(env, spec.shape.rank());
-    for (int i = 0; i < spec.shape.rank(); ++i) shape.Set(static_cast<uint32_t>(i), number(env, spec.shape[i]));
-    item.Set("shape", shape);
-    item.Set("part", Napi::String::New(env, parts[static_cast<int>(spec.part)]));
-    item.Set("linear", Napi::Boolean::New(env, spec.linear));
-    return item;
-  }));
+               auto item = Napi::Object::New(env);
+               item.Set("name", Napi::String::New(env, spec.name));
+               item.Set("runtimeName", Napi::String::New(env, runtime_name(spec.name)));
+               auto shape = Napi::Array::New(env, spec.shape.rank());
+               for (int i = 0; i < spec.shape.rank(); ++i)
+                 shape.Set(static_cast<uint32_t>(i), number(env, spec.shape[i]));
+               item.Set("shape", shape);
+               item.Set("part", Napi::String::New(env, parts[static_cast<int>(spec.part)]));
+               item.Set("linear", Napi::Boolean::New(env, spec.linear));
+               return item;
+             }));
   return object;
 }
 

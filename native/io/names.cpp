@@ -33,8 +33,7 @@ std::string peft_name(const std::string& adapter_parameter) { return kPeft + run
 
 std::string from_peft_name(const std::string& name) {
   std::string inner = name.starts_with(kPeft) ? name.substr(kPeft.size()) : name;
-  if (inner.ends_with(kDefaultAdapter))
-    inner = inner.substr(0, inner.size() - kDefaultAdapter.size()) + ".weight";
+  if (inner.ends_with(kDefaultAdapter)) inner = inner.substr(0, inner.size() - kDefaultAdapter.size()) + ".weight";
   return published_name(inner);
 }
 

@@ -91,9 +91,8 @@ void save_parameters(Backend& backend, const ParameterStore& parameters, const s
     const std::string module = p.name.ends_with(".weight") ? p.name.substr(0, p.name.size() - 7) : "";
     const Adapter* adapter = merge_adapters ? parameters.adapter(module) : nullptr;
     if (adapter) {
-      tensors.push_back(to_write(p.name, stored_name(dtype), p.shape, buffer, [&backend, &p, adapter](auto& out) {
-        fetch_merged(backend, p, *adapter, out);
-      }));
+      tensors.push_back(to_write(p.name, stored_name(dtype), p.shape, buffer,
+                                 [&backend, &p, adapter](auto& out) { fetch_merged(backend, p, *adapter, out); }));
     } else {
       tensors.push_back(to_write(backend, p.name, stored_name(dtype), exact(p), buffer));
     }

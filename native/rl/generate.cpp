@@ -50,8 +50,7 @@ class Generation {
         seed_(options.seed),
         first_row_(options.first_row),
         graph_(backend_, false, {options.adapter, false, 0}) {
-    options_ = {sampling_.temperature, sampling_.top_k,
-                sampling_.top_p,       sampling_.min_p,
+    options_ = {sampling_.temperature,        sampling_.top_k,           sampling_.top_p, sampling_.min_p,
                 sampling_.repetition_penalty, model.info().banned_tokens};
   }
 

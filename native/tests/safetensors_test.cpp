@@ -9,9 +9,9 @@
 #include <fstream>
 #include <limits>
 
+#include "core/float16.h"
 #include "core/random.h"
 #include "io/files.h"
-#include "core/float16.h"
 #include "tests/testing.h"
 
 namespace vlmr1 {

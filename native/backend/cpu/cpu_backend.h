@@ -21,7 +21,7 @@ struct Product {
   const float* a = nullptr;
   int64_t a_stride = 0;
   bool a_transposed = false;  // A(m, k) = a[k · a_stride + m]
-  const float* b = nullptr;       // rows [K, N] with stride b_stride, or null:
+  const float* b = nullptr;   // rows [K, N] with stride b_stride, or null:
   int64_t b_stride = 0;
   const Panels* panels = nullptr;  // B of a weight [N, K], or of [K, N]:
   bool panels_transposed = false;

@@ -30,7 +30,7 @@ struct MatrixTile {
   int64_t m, n, k;
   const float* a;
   LeftLayout layout;
-  const float* b;  // rows of at least the panel width (rounded up to a vector) can be read
+  const float* b;          // rows of at least the panel width (rounded up to a vector) can be read
   const uint16_t* b_bf16;  // where it is set: B in bf16 instead, for the packed layout
   int64_t ldb;
   float* c;

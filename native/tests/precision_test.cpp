@@ -1,0 +1,207 @@
+// Weights of other types than f32, and weights that stay in their file: the same bits as f32 copies of the same values.
+#include <cstring>
+
+#include "core/float16.h"
+#include "io/checkpoint.h"
+#include "io/files.h"
+#include "optim/adamw.h"
+#include "rl/objective.h"
+#include "tests/model_fixture.h"
+#include "tests/op_harness.h"
+#include "tests/testing.h"
+
+namespace vlmr1 {
+namespace {
+
+using namespace testing;
+
+// A weight in memory that a test owns, as if it were a mapped file.
+struct FileWeight {
+  FileWeight(DType type, const std::vector<float>& from)
+      : dtype(type), bits(std::make_shared<std::vector<uint16_t>>()) {
+    for (const float x : from) {
+      if (dtype == DType::kF32) {
+        bits->resize(bits->size() + 2);
+        std::memcpy(&*(bits->end() - 2), &x, sizeof(x));
+        values.push_back(x);
+      } else {
+        bits->push_back(dtype == DType::kBF16 ? f32_to_bf16(x) : f32_to_f16(x));
+        values.push_back(dtype == DType::kBF16 ? bf16_to_f32(bits->back()) : f16_to_f32(bits->back()));
+      }
+    }
+  }
+  Tensor adopt(Backend& backend, const Shape& shape, DType packed) {
+    const auto note = [this](const void* data, size_t bytes) {
+      EXPECT_TRUE(data == bits->data());
+      discarded += bytes;
+    };
+    return backend.adopt({bits->data(), bits->size() * 2, bits, note}, shape, dtype, packed);
+  }
+  // After this only packed copies hold the values.
+  void scramble() { std::fill(bits->begin(), bits->end(), uint16_t{0x3f9d}); }
+
+  DType dtype;
+  std::shared_ptr<std::vector<uint16_t>> bits;
+  std::vector<float> values;  // exactly what it holds
+  size_t discarded = 0;
+};
+
+struct Products {
+  std::vector<float> y, dx, added;
+};
+
+Products products(Backend& backend, const Tensor& w, int64_t rows) {
+  const int64_t out = w.shape()[0];
+  const int64_t in = w.shape()[1];
+  const Tensor x = to_device(backend, random_array(1, {rows, in}));
+  const Tensor dy = to_device(backend, random_array(2, {rows, out}));
+  const Tensor bias = to_device(backend, random_array(3, {out}));
+  const Tensor residual = to_device(backend, random_array(4, {rows, out}));
+  Tensor y = backend.empty({rows, out});
+  Tensor dx = backend.empty({rows, in});
+  Tensor added = to_device(backend, random_array(5, {rows, in}));
+  backend.linear(x, w, &bias, &residual, y);
+  backend.linear_grad_input(dy, w, dx, Write::kSet);
+  backend.linear_grad_input(dy, w, added, Write::kAdd);
+  return {to_vector(backend, y), to_vector(backend, dx), to_vector(backend, added)};
+}
+
+TEST(precision_products_over_any_stored_type_have_the_bits_of_f32) {
+  for (const Device& device : devices()) {
+    for (const int threads : {1, 3}) {
+      const auto backend = device.open(threads);
+      for (const auto& [out, in] : {std::pair<int64_t, int64_t>{45, 19}, {70, 600}, {33, 1025}, {1100, 37}}) {
+        const auto numbers = random_array(7, {out, in}).values;
+        for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+          FileWeight file(dtype, numbers);
+          const Tensor exact = to_device(*backend, {{out, in}, file.values});
+          for (const DType packed : {DType::kF32, DType::kBF16}) {
+            if (packed == DType::kBF16 && dtype != DType::kBF16) continue;
+            const Tensor w = file.adopt(*backend, {out, in}, packed);
+            for (const int64_t rows : {1, 3, 14, 33}) {
+              const Products got = products(*backend, w, rows);
+              const Products expected = products(*backend, exact, rows);
+              EXPECT_TRUE(same_bits(got.y, expected.y));
+              EXPECT_TRUE(same_bits(got.dx, expected.dx));
+              EXPECT_TRUE(same_bits(got.added, expected.added));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(precision_bf16_products_round_the_weights_only) {
+  const auto backend = make_cpu_backend({2, ""});
+  const auto numbers = random_array(7, {40, 65}).values;
+  FileWeight wide(DType::kF32, numbers);
+  FileWeight narrow(DType::kBF16, numbers);
+  const Products got = products(*backend, wide.adopt(*backend, {40, 65}, DType::kBF16), 5);
+  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, DType::kBF16), 5);
+  EXPECT_TRUE(same_bits(got.y, expected.y));
+  EXPECT_TRUE(same_bits(got.dx, expected.dx));
+}
+
+TEST(precision_weights_are_held_once) {
+  const auto backend = make_cpu_backend({2, ""});
+  const int64_t out = 64, in = 96;
+  FileWeight file(DType::kBF16, random_array(7, {out, in}).values);
+  const size_t before = backend->memory_used();
+  const Tensor w = file.adopt(*backend, {out, in}, DType::kBF16);
+  EXPECT_EQ(backend->memory_used(), before);
+  const Products first = products(*backend, w, 9);
+  EXPECT_EQ(file.discarded, w.bytes());  // once, for all three products
+  EXPECT_EQ(backend->memory_used() - before, w.bytes());
+  file.scramble();
+  const Products again = products(*backend, w, 9);
+  EXPECT_TRUE(same_bits(again.y, first.y));
+  EXPECT_TRUE(same_bits(again.dx, first.dx));
+}
+
+TEST(precision_rows_of_any_stored_type) {
+  for (const Device& device : devices()) {
+    const auto backend = device.open(2);
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+      FileWeight file(dtype, random_array(3, {20, 37}).values);
+      const Tensor table = file.adopt(*backend, {20, 37}, DType::kF32);
+      const std::vector<int32_t> at{19, 0, 7, 7};
+      Tensor index = backend->empty({4}, DType::kI32);
+      backend->upload(index, at.data());
+      Tensor rows = backend->empty({4, 37});
+      backend->gather_rows(table, index, rows);
+      std::vector<float> expected;
+      for (const int32_t i : at)
+        expected.insert(expected.end(), file.values.begin() + i * 37, file.values.begin() + (i + 1) * 37);
+      EXPECT_TRUE(same_bits(to_vector(*backend, rows), expected));
+    }
+  }
+}
+
+// A golden model's folder in another type.
+std::string converted(const std::string& golden, SaveDType dtype, const TemporaryFolder& folder) {
+  ModelFixture f(golden);
+  save_parameters(*f.backend, f.model->parameters(), folder.path(), dtype, int64_t{1} << 40);
+  write_text_file(folder.file("config.json"), read_text_file(golden_path(golden + "/config.json")));
+  return folder.path();
+}
+
+struct Loaded {
+  Loaded(const std::string& folder, TrainMode mode, Precision precision) : backend(make_cpu_backend({2, ""})) {
+    LoadOptions options;
+    options.plan.mode = mode;
+    options.plan.precision = precision;
+    model = Model::load(*backend, folder, options);
+  }
+  std::vector<float> log_probs(const GoldenCase& c) {
+    return score(*model, {c.group()}, 1.0f, true, StopFlag()).log_probs[0][0];
+  }
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+};
+
+TEST(precision_frozen_models_as_stored_equal_f32_copies) {
+  for (const auto& golden : golden_models()) {
+    for (const SaveDType dtype : {SaveDType::kBF16, SaveDType::kF16}) {
+      const TemporaryFolder temporary;
+      const std::string folder = converted(golden, dtype, temporary);
+      const GoldenCase c = GoldenCases(golden).get("two_images");
+      Loaded as_stored(folder, TrainMode::kNone, Precision::kAuto);
+      Loaded wide(folder, TrainMode::kNone, Precision::kF32);
+      Loaded trained(folder, TrainMode::kFull, Precision::kAuto);
+      const auto expected = trained.log_probs(c);
+      EXPECT_TRUE(same_bits(as_stored.log_probs(c), expected));
+      EXPECT_TRUE(same_bits(wide.log_probs(c), expected));
+    }
+  }
+}
+
+TEST(precision_bf16_training_keeps_f32_masters) {
+  const TemporaryFolder temporary;
+  const std::string folder = converted("qwen2_5_vl_a", SaveDType::kBF16, temporary);
+  const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
+  Loaded bf16(folder, TrainMode::kFull, Precision::kBF16);
+  Loaded f32(folder, TrainMode::kFull, Precision::kAuto);
+  EXPECT_TRUE(same_bits(bf16.log_probs(c), f32.log_probs(c)));
+  Objective objective;
+  objective.loss.type = LossType::kSft;
+  objective.loss.total_tokens = static_cast<int64_t>(c.completion.size());
+  AdamWOptions step;
+  step.learning_rate = 1e-5f;  // far below what bf16 resolves
+  for (Loaded* m : {&bf16, &f32}) {
+    accumulate(*m->model, {c.group()}, objective, StopFlag());
+    adamw_step(*m->backend, m->model->parameters(), step);
+  }
+  for (const Parameter& p : bf16.model->parameters().all()) {
+    const auto master = to_vector(*bf16.backend, p.master);
+    EXPECT_TRUE(same_bits(master, to_vector(*f32.backend, f32.model->parameters().get(p.name).master)));
+    if (p.shape.rank() < 2) continue;
+    EXPECT_TRUE(p.value.dtype() == DType::kBF16);
+    std::vector<uint16_t> held(master.size());
+    bf16.backend->download(p.value, held.data());
+    for (size_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i], f32_to_bf16(master[i]));
+  }
+}
+
+}  // namespace
+}  // namespace vlmr1
