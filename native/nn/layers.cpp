@@ -52,8 +52,16 @@ Variable RmsNorm::operator()(Graph& graph, const Variable& x) const {
   return ops::rms_norm(graph, x, leaf(*weight), eps);
 }
 
+Variable LayerNorm::operator()(Graph& graph, const Variable& x) const {
+  return ops::layer_norm(graph, x, leaf(*weight), leaf(*bias), eps);
+}
+
 Variable SwigluMlp::operator()(Graph& graph, const Variable& x, const Variable& residual) const {
   return down(graph, ops::swiglu(graph, gate(graph, x), up(graph, x)), &residual);
+}
+
+Variable GeluMlp::operator()(Graph& graph, const Variable& x, const Variable& residual) const {
+  return out(graph, ops::gelu(graph, in(graph, x), kind), &residual);
 }
 
 }  // namespace vlmr1::nn

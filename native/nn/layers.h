@@ -33,9 +33,23 @@ struct RmsNorm {
   Variable operator()(Graph& graph, const Variable& x) const;
 };
 
+struct LayerNorm {
+  const Parameter* weight = nullptr;
+  const Parameter* bias = nullptr;
+  float eps = 1e-5f;
+  Variable operator()(Graph& graph, const Variable& x) const;
+};
+
 // down(silu(gate(x)) · up(x)) + residual
 struct SwigluMlp {
   Linear gate, up, down;
+  Variable operator()(Graph& graph, const Variable& x, const Variable& residual) const;
+};
+
+// out(gelu(in(x))) + residual
+struct GeluMlp {
+  Linear in, out;
+  GeluKind kind = GeluKind::kExact;
   Variable operator()(Graph& graph, const Variable& x, const Variable& residual) const;
 };
 

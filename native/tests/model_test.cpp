@@ -1,6 +1,6 @@
 // Whole models against transformers: positions, picture features, logits, gradients of every parameter, one AdamW step,
 // greedy generation.
-#include "models/qwen2_5_vl/model.h"
+#include "models/qwen_vl/model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -61,7 +61,7 @@ TEST(model_picture_features_equal_transformers) {
     for (const GoldenCase& c : cases.all()) {
       if (c.prompt.pictures.empty()) continue;
       Graph graph(*f.backend, false);
-      auto& model = static_cast<qwen2_5_vl::Qwen25VlModel&>(*f.model);
+      auto& model = static_cast<qwen_vl::QwenVlModel&>(*f.model);
       const auto got = to_vector(*f.backend, model.picture_features(graph, c.prompt.pictures).value());
       EXPECT_LE(max_relative_error(got, cases.tensors().f32(c.name + ".image_features")), 2e-5);
     }

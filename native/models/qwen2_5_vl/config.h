@@ -1,47 +1,27 @@
-// config.json of a Qwen2.5-VL checkpoint, as transformers 4 (flat) and 5 (nested text_config) write it.
+// vision_config of a Qwen2.5-VL checkpoint.
 #pragma once
 
-#include <array>
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "io/json.h"
-#include "models/model.h"
-#include "nn/parameters.h"
+#include "models/qwen_vl/config.h"
+#include "models/qwen_vl/specs.h"
 
 namespace vlmr1::qwen2_5_vl {
 
 struct VisionConfig {
+  qwen_vl::PatchConfig patches;
   int64_t depth, hidden_size, heads, intermediate_size, out_hidden_size;
-  int64_t in_channels, patch_size, temporal_patch_size, merge_size, window_size;
+  int64_t window_size;  // side of an attention window, in pixels
   std::vector<int64_t> full_attention_blocks;
   int64_t head_size() const { return hidden_size / heads; }
-  int64_t patch_elements() const { return in_channels * temporal_patch_size * patch_size * patch_size; }
   bool is_full(int64_t block) const;
 };
 
-struct TextConfig {
-  int64_t vocab_size, hidden_size, layers, heads, kv_heads, head_size, intermediate_size, max_positions;
-  double rms_eps, rope_theta;
-  std::array<int64_t, 3> mrope_section;
-  bool tied;
-};
-
-struct Config {
-  std::string model_type;
-  TextConfig text;
-  VisionConfig vision;
-  int32_t image_token_id, video_token_id, vision_start_token_id;
-  double initializer_range;
-};
-
 // Throws ERR_CONFIG naming the field.
-Config parse_config(const Json& json);
+VisionConfig parse_vision(const Json& vision_config, const qwen_vl::Config& config);
 
-// Without what depends on training.
-ModelInfo model_info(const Config& config);
-
-// Every parameter with its published name and shape.
-std::vector<ParameterSpec> parameter_specs(const Config& config);
+void add_tower(qwen_vl::SpecList& list, const VisionConfig& vision);
 
 }  // namespace vlmr1::qwen2_5_vl

@@ -1,38 +1,32 @@
 // The vision tower: patch embedding, blocks with window or full attention, and the merger.
 #pragma once
 
-#include <memory>
 #include <vector>
 
-#include "autograd/graph.h"
 #include "models/qwen2_5_vl/config.h"
-#include "models/qwen2_5_vl/positions.h"
-#include "nn/layers.h"
+#include "models/qwen_vl/vision_tower.h"
 
 namespace vlmr1::qwen2_5_vl {
 
-class VisionTower {
+class Tower final : public qwen_vl::VisionTower {
  public:
-  VisionTower(const VisionConfig& config, ParameterStore& parameters, bool checkpointing);
-  // Features of all merged patches in picture order, [P / merge², E].
-  Variable operator()(Graph& graph, const std::vector<std::shared_ptr<const Picture>>& pictures);
+  Tower(const VisionConfig& config, ParameterStore& parameters, bool checkpointing);
+  Variable features(Graph& graph, const qwen_vl::Pictures& pictures) const override;
+  Variable merge(Graph& graph, const Variable& features) const override;
 
  private:
   struct Block {
     nn::RmsNorm norm1, norm2;
-    nn::Linear qkv, proj;
+    qwen_vl::VisionAttention attention;
     nn::SwigluMlp mlp;
   };
-  Variable embed(Graph& graph, const std::vector<std::shared_ptr<const Picture>>& pictures,
-                 const VisionLayout& layout) const;
-  Variable block(Graph& graph, const Block& block, const Variable& x, const ops::RopeTable& rope,
-                 const std::shared_ptr<const SegmentTree>& tree) const;
 
   VisionConfig config_;
   bool checkpointing_;
-  nn::Linear patch_embed_, merger_in_, merger_out_;
-  nn::RmsNorm merger_norm_;
+  nn::Linear patch_embed_;
   std::vector<Block> blocks_;
+  nn::RmsNorm merger_norm_;
+  qwen_vl::MergerMlp merger_;
 };
 
 }  // namespace vlmr1::qwen2_5_vl

@@ -3,12 +3,12 @@
 #include <vector>
 
 #include "autograd/graph.h"
-#include "models/qwen2_5_vl/config.h"
+#include "models/qwen_vl/config.h"
 #include "nn/attention_context.h"
 #include "nn/layers.h"
 #include "ops/rope.h"
 
-namespace vlmr1::qwen2_5_vl {
+namespace vlmr1::qwen_vl {
 
 class Decoder {
  public:
@@ -37,4 +37,4 @@ class Decoder {
   std::vector<Layer> layers_;
 };
 
-}  // namespace vlmr1::qwen2_5_vl
+}  // namespace vlmr1::qwen_vl

@@ -1,11 +1,11 @@
-#include "models/qwen2_5_vl/decoder.h"
+#include "models/qwen_vl/decoder.h"
 
 #include <cmath>
 #include <string>
 
 #include "ops/rows.h"
 
-namespace vlmr1::qwen2_5_vl {
+namespace vlmr1::qwen_vl {
 
 Decoder::Decoder(const TextConfig& config, ParameterStore& p, bool checkpointing)
     : config_(config), checkpointing_(checkpointing) {
@@ -62,4 +62,4 @@ Variable Decoder::layers(Graph& graph, Variable x, const ops::RopeTable& rope, A
   return x;
 }
 
-}  // namespace vlmr1::qwen2_5_vl
+}  // namespace vlmr1::qwen_vl

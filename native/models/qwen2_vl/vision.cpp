@@ -1,0 +1,52 @@
+#include "models/qwen2_vl/vision.h"
+
+#include <string>
+
+namespace vlmr1::qwen2_vl {
+
+namespace {
+
+nn::LayerNorm layer_norm(ParameterStore& p, const std::string& name) {
+  return {&p.get(name + ".weight"), &p.get(name + ".bias"), 1e-6f};
+}
+
+}  // namespace
+
+Tower::Tower(const VisionConfig& config, ParameterStore& p, bool checkpointing)
+    : config_(config),
+      checkpointing_(checkpointing),
+      patch_embed_(nn::linear(p, "visual.patch_embed.proj")),
+      merger_norm_(layer_norm(p, "visual.merger.ln_q")),
+      merger_(qwen_vl::merger_mlp(p)) {
+  for (int64_t i = 0; i < config.depth; ++i) {
+    const std::string name = "visual.blocks." + std::to_string(i);
+    blocks_.push_back({layer_norm(p, name + ".norm1"),
+                       layer_norm(p, name + ".norm2"),
+                       qwen_vl::vision_attention(p, name, config.heads),
+                       {nn::linear(p, name + ".mlp.fc1"), nn::linear(p, name + ".mlp.fc2"), config.activation}});
+  }
+}
+
+Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const {
+  Backend& backend = graph.backend();
+  const std::vector<int32_t> order = qwen_vl::picture_order(pictures);
+  const std::shared_ptr<const SegmentTree> frames = qwen_vl::frame_tree(pictures);
+  const ops::RopeTable rope = qwen_vl::patch_rope(backend, config_.patches, config_.head_size(), pictures, order);
+  Variable x = patch_embed_(graph, Variable(qwen_vl::upload_patches(backend, config_.patches, pictures, order)));
+  for (const Block& block : blocks_) {
+    const auto run = [&block, rope, frames](Graph& g, const Variable& in) {
+      const Variable y = block.attention(g, block.norm1(g, in), in, rope, frames);
+      return block.mlp(g, block.norm2(g, y), y);
+    };
+    x = checkpointing_ ? recompute(graph, x, run) : run(graph, x);
+  }
+  return qwen_vl::join_rows(graph, x, config_.patches.merged());
+}
+
+Variable Tower::merge(Graph& graph, const Variable& features) const {
+  const int64_t unit = config_.patches.merged();
+  const Variable normed = merger_norm_(graph, qwen_vl::split_rows(graph, features, unit));
+  return merger_(graph, qwen_vl::join_rows(graph, normed, unit));
+}
+
+}  // namespace vlmr1::qwen2_vl

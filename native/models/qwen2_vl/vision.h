@@ -1,0 +1,32 @@
+// The vision tower: patch embedding, blocks with attention over frames, and the merger.
+#pragma once
+
+#include <vector>
+
+#include "models/qwen2_vl/config.h"
+#include "models/qwen_vl/vision_tower.h"
+
+namespace vlmr1::qwen2_vl {
+
+class Tower final : public qwen_vl::VisionTower {
+ public:
+  Tower(const VisionConfig& config, ParameterStore& parameters, bool checkpointing);
+  Variable features(Graph& graph, const qwen_vl::Pictures& pictures) const override;
+  Variable merge(Graph& graph, const Variable& features) const override;
+
+ private:
+  struct Block {
+    nn::LayerNorm norm1, norm2;
+    qwen_vl::VisionAttention attention;
+    nn::GeluMlp mlp;
+  };
+
+  VisionConfig config_;
+  bool checkpointing_;
+  nn::Linear patch_embed_;
+  std::vector<Block> blocks_;
+  nn::LayerNorm merger_norm_;
+  qwen_vl::MergerMlp merger_;
+};
+
+}  // namespace vlmr1::qwen2_vl

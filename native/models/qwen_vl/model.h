@@ -1,0 +1,53 @@
+// The model of all Qwen-VL families: a decoder with M-RoPE that takes picture features in place of picture tokens.
+// Families differ in their vision tower.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "models/qwen_vl/config.h"
+#include "models/qwen_vl/decoder.h"
+#include "models/qwen_vl/vision_tower.h"
+
+namespace vlmr1::qwen_vl {
+
+// What a family makes of a config.json.
+struct Architecture {
+  Config config;
+  std::vector<ParameterSpec> parameters;
+  std::function<std::unique_ptr<VisionTower>(ParameterStore& parameters, bool checkpointing)> make_tower;
+};
+
+ModelDescription describe(const Architecture& architecture);
+
+class QwenVlModel final : public Model {
+ public:
+  QwenVlModel(Backend& backend, const Architecture& architecture, const LoadOptions& options);
+
+  const ModelInfo& info() const override { return info_; }
+  Backend& backend() override { return backend_; }
+  ParameterStore& parameters() override { return parameters_; }
+  void check_prompt(const Prompt& prompt, const std::string& where) const override;
+  PromptPositions prompt_positions(const Prompt& prompt) const override;
+  int64_t picture_tokens(const Picture& picture) const override;
+  Variable hidden(Graph& graph, const PackedBatch& batch, AttentionContext& attention) override;
+  Variable final_norm(Graph& graph, const Variable& rows) override { return decoder_->final_norm(graph, rows); }
+  const Parameter& head() override { return decoder_->head(); }
+  // Features of pictures alone, [Σ picture tokens, E].
+  Variable picture_features(Graph& graph, const Pictures& pictures) const;
+
+ private:
+  void check_picture(const Picture& picture, const std::string& where) const;
+
+  Backend& backend_;
+  Config config_;
+  ParameterStore parameters_;
+  std::unique_ptr<VisionTower> vision_;
+  std::unique_ptr<Decoder> decoder_;
+  ModelInfo info_;
+};
+
+}  // namespace vlmr1::qwen_vl
