@@ -5,6 +5,11 @@
 
 namespace vlmr1::qwen_vl {
 
+namespace {
+// Some hundred pictures of the usual size in a model of 3 billion parameters.
+constexpr size_t kMaxFeatureBytes = size_t{256} << 20;
+}  // namespace
+
 ModelDescription describe(const Architecture& architecture) {
   ModelDescription out{model_info(architecture.config), architecture.parameters};
   for (const ParameterSpec& spec : out.parameters) out.info.parameters += spec.shape.numel();
@@ -17,7 +22,8 @@ QwenVlModel::QwenVlModel(Backend& backend, const Architecture& architecture, con
       parameters_(backend, architecture.parameters, options.plan),
       vision_(architecture.make_tower(parameters_, options.gradient_checkpointing)),
       decoder_(std::make_unique<Decoder>(config_.text, parameters_, options.gradient_checkpointing)),
-      info_(describe(architecture).info) {
+      info_(describe(architecture).info),
+      features_(kMaxFeatureBytes) {
   info_.trainable_parameters = parameters_.trainable_count();
 }
 
@@ -64,8 +70,51 @@ PromptPositions QwenVlModel::prompt_positions(const Prompt& prompt) const {
   return qwen_vl::prompt_positions(config_, prompt);
 }
 
-Variable QwenVlModel::picture_features(Graph& graph, const Pictures& pictures) const {
-  return vision_->merge(graph, vision_->features(graph, pictures));
+// Neither trained nor adapted: it makes the same of a picture as long as the model lives.
+bool QwenVlModel::is_fixed(Part part) const {
+  for (const auto& [name, adapter] : parameters_.adapters())
+    if (adapter.a->part == part) return false;
+  return !parameters_.trains(part);
+}
+
+// Of the tower, or of tower and merger where both are fixed. Pictures that are not kept yet are encoded together.
+Variable QwenVlModel::kept_features(const Pictures& pictures) {
+  std::vector<Tensor> parts;
+  Pictures missing;
+  for (const auto& picture : pictures) {
+    parts.push_back(features_.find(*picture));
+    if (!parts.back()) missing.push_back(picture);
+  }
+  if (!missing.empty()) {
+    Graph silent(backend_, false);
+    Variable fresh = vision_->features(silent, missing);
+    if (is_fixed(Part::kMerger)) fresh = vision_->merge(silent, fresh);
+    int64_t row = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i]) continue;
+      const int64_t end = row + picture_tokens(*pictures[i]);
+      parts[i] = backend_.empty({end - row, fresh.shape()[1]});
+      backend_.copy(fresh.value().rows(row, end), parts[i]);
+      features_.put(*pictures[i], parts[i]);
+      row = end;
+    }
+  }
+  int64_t rows = 0;
+  for (const Tensor& part : parts) rows += part.shape()[0];
+  Tensor all = backend_.empty({rows, parts[0].shape()[1]});
+  int64_t row = 0;
+  for (const Tensor& part : parts) {
+    Tensor place = all.rows(row, row + part.shape()[0]);
+    backend_.copy(part, place);
+    row += part.shape()[0];
+  }
+  return Variable(all);
+}
+
+Variable QwenVlModel::picture_features(Graph& graph, const Pictures& pictures) {
+  if (!is_fixed(Part::kVision)) return vision_->merge(graph, vision_->features(graph, pictures));
+  const Variable kept = kept_features(pictures);
+  return is_fixed(Part::kMerger) ? kept : vision_->merge(graph, kept);
 }
 
 Variable QwenVlModel::hidden(Graph& graph, const PackedBatch& batch, AttentionContext& attention) {

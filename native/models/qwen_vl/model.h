@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/feature_cache.h"
 #include "models/model.h"
 #include "models/qwen_vl/config.h"
 #include "models/qwen_vl/decoder.h"
@@ -36,11 +37,13 @@ class QwenVlModel final : public Model {
   Variable hidden(Graph& graph, const PackedBatch& batch, AttentionContext& attention) override;
   Variable final_norm(Graph& graph, const Variable& rows) override { return decoder_->final_norm(graph, rows); }
   const Parameter& head() override { return decoder_->head(); }
-  // Features of pictures alone, [Σ picture tokens, E].
-  Variable picture_features(Graph& graph, const Pictures& pictures) const;
+  // Features of pictures alone, [Σ picture tokens, E]. What frozen weights make of a picture is kept.
+  Variable picture_features(Graph& graph, const Pictures& pictures);
 
  private:
   void check_picture(const Picture& picture, const std::string& where) const;
+  bool is_fixed(Part part) const;
+  Variable kept_features(const Pictures& pictures);
 
   Backend& backend_;
   Config config_;
@@ -48,6 +51,7 @@ class QwenVlModel final : public Model {
   std::unique_ptr<VisionTower> vision_;
   std::unique_ptr<Decoder> decoder_;
   ModelInfo info_;
+  FeatureCache features_;
 };
 
 }  // namespace vlmr1::qwen_vl
