@@ -1,13 +1,15 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { resolve } from "node:path";
+import { type AdapterIdentity, describeFolder, loraArgs, readAdapter, resolveModelSource } from "../adapters/index.js";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
 import { Engine, type Model } from "../engine/index.js";
-import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import { Processor } from "../processing/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
 import type { ResolvedOptions } from "./options.js";
+import { adapterOff, type Reference } from "./reference.js";
+import { resolveTrainable } from "./trainable.js";
 
 /** Everything that a run holds open. */
 export interface Session {
@@ -15,8 +17,10 @@ export interface Session {
   ownsEngine: boolean;
   processor: Processor;
   model: Model;
+  /** The adapter that is trained; undefined where the model's own weights are. */
+  adapter: AdapterIdentity | undefined;
   /** Where the objective needs one. */
-  reference: Model | undefined;
+  reference: Reference | undefined;
   rows: readonly Row[];
   /** Undefined where no held-out data was named. */
   evalRows: readonly Row[] | undefined;
@@ -33,37 +37,49 @@ export async function openSession(
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
   const rows = options.rows ?? (await loadRows(config.dataset, config.imageFolders, warn, signal));
   const evalRows = await loadEvalRows(options, warn, signal);
-  const { device, threads, isa, minPixels, maxPixels, alpha } = config;
+  const { device, threads, isa } = config;
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));
   const ownsEngine = options.engine === undefined;
   try {
-    const processor = await Processor.load(config.model, engine, { minPixels, maxPixels, alpha });
-    const model = await engine.loadModel(config.model, {
-      train: "full",
-      frozen: config.freezeVisionModules ? await visionParameters(engine, config.model) : [],
-      gradientCheckpointing: config.gradientCheckpointing,
-      signal,
-    });
-    const reference = needsReference(options) ? await engine.loadModel(config.model, { signal }) : undefined;
-    return { engine, ownsEngine, processor, model, reference, rows, evalRows, scorer };
+    const policy = await openPolicy(options, engine, signal);
+    return { engine, ownsEngine, ...policy, rows, evalRows, scorer };
   } catch (error) {
     if (ownsEngine) engine.dispose();
     throw error;
   }
 }
 
+/** The model that is trained, and what it is compared with. */
+async function openPolicy(
+  options: ResolvedOptions,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Pick<Session, "processor" | "model" | "adapter" | "reference">> {
+  const { config } = options.plan;
+  const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed } = config;
+  const source = await resolveModelSource(config.model, config.adapter);
+  const { directory } = source;
+  const description = await describeFolder(engine, directory);
+  const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
+  const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
+  const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
+  const load = { precision, gradientCheckpointing, signal };
+  if (trainable.train === "full") {
+    const model = await engine.loadModel(directory, { ...load, train: "full", frozen: trainable.frozen });
+    const reference = needsReference(options) ? await engine.loadModel(directory, { precision, signal }) : undefined;
+    return { processor, model, adapter: undefined, reference };
+  }
+  const { adapter: spec } = trainable;
+  const lora = loraArgs(spec, { weights: stored?.weights ?? "", seed });
+  const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
+  const adapter = { spec, description, baseModel: resolve(directory) };
+  return { processor, model, adapter, reference: needsReference(options) ? adapterOff(model) : undefined };
+}
+
 export function closeSession({ engine, ownsEngine, model, reference }: Session): void {
   reference?.dispose();
   model.dispose();
   if (ownsEngine) engine.dispose();
-}
-
-async function visionParameters(engine: Engine, directory: string): Promise<string[]> {
-  const path = join(directory, "config.json");
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fromSystem(error, "read the model's configuration", path);
-  });
-  return engine.describeModel(text).parameters.flatMap(({ name, part }) => (part === "language" ? [] : [name]));
 }
 
 function needsReference({ plan }: ResolvedOptions): boolean {
