@@ -164,11 +164,13 @@ describe("init-model", () => {
       "5",
       "--dtype",
       "bf16",
+      "--max-shard-size",
+      "100KB",
     ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${out}: 1,234 parameters, bf16, seed 5\n` });
     expect(readdirSync(out)).toEqual(expect.arrayContaining([...readdirSync(FOOD), "config.json"]));
     const text = readFileSync(join(out, "config.json"), "utf8");
-    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16", maxShardBytes: 5e9 }]);
+    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16", maxShardBytes: 1e5 }]);
     const tokenizer = await Tokenizer.load(FOOD);
     expect(JSON.parse(text)).toMatchObject({
       model_type: "qwen2_5_vl",

@@ -147,6 +147,19 @@ describe("a run that starts from an adapter", () => {
     });
   });
 
+  test("holds on to the adapter as it was, as TRL does, and not to the model without it", async () => {
+    const loaded: LoadModelArgs[] = [];
+    const scored: LogProbsArgs[] = [];
+    const onVerb = (verb: string, args: unknown) => {
+      if (verb === "logProbs") scored.push(args as LogProbsArgs);
+    };
+    const engine = await banditEngine({ onVerb, onLoad: (args) => loaded.push(args) });
+    await runAll(banditRun(engine, newRun(), { adapter: stored("reference"), beta: 0.1, maxSteps: 1 }));
+    expect(loaded.map(({ train }) => train)).toEqual(["lora", "none"]);
+    expect(loaded[1]?.lora).toEqual(loaded[0]?.lora);
+    expect(scored.map(({ adapter }) => adapter)).toEqual([true]);
+  });
+
   test("may name it as the model: the adapter knows which one it belongs to", async () => {
     const loaded: LoadModelArgs[] = [];
     const engine = await banditEngine({ onLoad: (args) => loaded.push(args) });
