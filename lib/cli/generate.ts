@@ -3,7 +3,7 @@ import { text as readAll } from "node:stream/consumers";
 import type { Command } from "commander";
 import { z } from "zod";
 import { addConfigFlags, modelFields, readCommandConfig, samplingFields, seedField } from "../config/index.js";
-import type { NativeCompletion } from "../engine/index.js";
+import type { GenerateProgress, NativeCompletion } from "../engine/index.js";
 import { fromSystem, throwIfAborted, usageError } from "../errors/index.js";
 import { type Message, type Processor, type Prompt, placeImages, resolveSampling } from "../processing/index.js";
 import type { CliContext } from "./context.js";
@@ -68,9 +68,14 @@ async function generate(config: Config, text: string, json: boolean, context: Cl
   const turns: { role: Message["role"]; text: string }[] = [{ role: "user", text }];
   if (config.system !== undefined) turns.unshift({ role: "system", text: config.system });
   const messages = placeImages(turns, config.image.length);
-  await withModel(config, { train: "none", signal }, async (opened) => {
+  await withModel(config, { signal }, async (opened) => {
     const prompt = await opened.processor.prompt(messages, config.image, { signal });
-    const completions = await complete(config, opened, prompt, context);
+    const request: Request = { config, opened, prompt, context };
+    if (!json && config.n === 1) {
+      await streamText(request);
+      return;
+    }
+    const completions = await complete(request);
     const tokenIds = [...prompt.tokens];
     for (const [index, completion] of completions.entries()) {
       if (json) printJson(context, toJson(opened.processor, completion, tokenIds));
@@ -79,32 +84,73 @@ async function generate(config: Config, text: string, json: boolean, context: Cl
   });
 }
 
-async function complete(
-  config: Config,
-  opened: Opened,
-  prompt: Prompt,
-  context: CliContext,
-): Promise<NativeCompletion[]> {
-  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, seed } = config;
-  const given = { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
-  const status = new StatusLine(context);
+interface Request {
+  config: Config;
+  opened: Opened;
+  prompt: Prompt;
+  context: CliContext;
+}
+
+/** Writes the one completion as it is drawn. When it is interrupted, what there is stays, and its line is ended. */
+async function streamText(request: Request): Promise<void> {
+  const { opened, context } = request;
+  const { tokenizer } = opened.processor;
+  const decoder = tokenizer.stream({ skipSpecialTokens: true });
+  let shown = 0;
+  let wrote = false;
+  const write = (text: string) => {
+    if (text === "") return;
+    wrote = true;
+    context.stdout.write(text);
+  };
+  const push = (tokens: Iterable<number>) => {
+    for (const token of tokens) {
+      shown += 1;
+      write(decoder.push(token));
+    }
+  };
+  try {
+    const [completion] = await sample(request, ({ news }) => push(news.map(({ token }) => token)));
+    // Reports come now and then; the last one may be behind the end.
+    push(completion?.tokens.subarray(shown) ?? []);
+    write(decoder.end());
+    context.stdout.write("\n");
+    if (completion?.finishReason === "length") context.stderr.write("note: cut at --max-new-tokens\n");
+  } catch (error) {
+    write(decoder.end());
+    if (wrote) context.stdout.write("\n");
+    throw error;
+  }
+}
+
+async function complete(request: Request): Promise<NativeCompletion[]> {
+  const status = new StatusLine(request.context);
   const started = performance.now();
   try {
-    const [completions = []] = await opened.model.generate({
-      prompts: [prompt],
-      n,
-      seed,
-      sampling: resolveSampling(opened.processor.generation, given),
-      signal: context.signal,
-      onProgress: ({ tokens, finished, total }) => {
-        const rate = (tokens * 1000) / (performance.now() - started);
-        status.show(`${tokens} tokens, ${rate.toFixed(1)} per second, ${finished} of ${total} finished`);
-      },
+    return await sample(request, ({ tokens, finished, total }) => {
+      const rate = (tokens * 1000) / (performance.now() - started);
+      status.show(`${tokens} tokens, ${rate.toFixed(1)} per second, ${finished} of ${total} finished`);
     });
-    return completions;
   } finally {
     status.clear();
   }
+}
+
+async function sample(
+  { config, opened, prompt, context }: Request,
+  onProgress: (progress: GenerateProgress) => void,
+): Promise<NativeCompletion[]> {
+  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, seed } = config;
+  const given = { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
+  const [completions = []] = await opened.model.generate({
+    prompts: [prompt],
+    n,
+    seed,
+    sampling: resolveSampling(opened.processor.generation, given),
+    signal: context.signal,
+    onProgress,
+  });
+  return completions;
 }
 
 function toJson(processor: Processor, completion: NativeCompletion, promptTokenIds: number[]): unknown {
@@ -126,7 +172,5 @@ function printText(
 ): void {
   const text = processor.tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
   const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
-  if (total > 1) context.stdout.write(`--- ${index + 1} of ${total}${cut}\n`);
-  else if (cut !== "") context.stderr.write(`note:${cut}\n`);
-  context.stdout.write(`${text}\n`);
+  context.stdout.write(`--- ${index + 1} of ${total}${cut}\n${text}\n`);
 }

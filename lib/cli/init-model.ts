@@ -3,6 +3,8 @@ import { z } from "zod";
 import {
   addConfigFlags,
   engineFields,
+  maxShardSizeField,
+  parseSize,
   presetNames,
   presets,
   readCommandConfig,
@@ -25,6 +27,7 @@ const Schema = z.object({
   tokenizer: z.string().min(1).describe("folder with tokenizer.json and tokenizer_config.json"),
   out: z.string().min(1).describe("folder to write; it must be empty or new"),
   dtype: z.enum(["f32", "bf16", "f16"]).default("f32").describe("type of the written weights"),
+  ...maxShardSizeField,
   force: z.boolean().default(false).describe("write into a folder that holds files"),
   ...seedField,
   ...engineFields,
@@ -56,7 +59,8 @@ async function initModel(options: z.output<typeof Schema>, json: boolean, contex
     const architecture = config === undefined ? presets[preset ?? ""]?.config : await readConfigFile(config);
     const fields = z.record(z.string(), z.unknown(), `${config}: expected a map of fields`).parse(architecture);
     const text = await prepareModelFolder({ config: fields, tokenizer, out, force });
-    const { parameters } = await engine.initModel({ config: text, directory: out, seed, dtype, signal });
+    const maxShardBytes = parseSize(options.maxShardSize);
+    const { parameters } = await engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal });
     if (json) printJson(context, { directory: out, parameters, seed, dtype });
     else context.stdout.write(`${out}: ${parameters.toLocaleString("en-US")} parameters, ${dtype}, seed ${seed}\n`);
   } finally {

@@ -1,8 +1,11 @@
+import { loraArgs, openStoredAdapter, resolveModelSource } from "../adapters/index.js";
 import { Engine, type LoadModelOptions, type Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
 
 export interface OpenOptions {
   model: string;
+  adapter?: string | undefined;
+  precision?: LoadModelOptions["precision"];
   device: "auto" | "cpu" | "cuda";
   threads?: number | undefined;
   isa?: string | undefined;
@@ -11,24 +14,36 @@ export interface OpenOptions {
   alpha: "white" | "drop";
 }
 
+export interface LoadOptions {
+  /** For gradients: of the weights, or where there is an adapter of that. */
+  gradients?: boolean;
+  signal: AbortSignal;
+}
+
 export interface Opened {
   engine: Engine;
   model: Model;
   processor: Processor;
 }
 
-/** Opens engine, processor and model for the time of `use`, and frees them however it ends. */
+/** Opens engine, processor and model, with its adapter, for the time of `use`, and frees them however it ends. */
 export async function withModel<T>(
   options: OpenOptions,
-  load: LoadModelOptions,
+  { gradients = false, signal }: LoadOptions,
   use: (opened: Opened) => Promise<T>,
 ): Promise<T> {
-  const { model: directory, device, threads, isa, minPixels, maxPixels, alpha } = options;
+  const { device, threads, isa, minPixels, maxPixels, alpha, precision = "auto" } = options;
+  const source = await resolveModelSource(options.model, options.adapter);
   const engine = await Engine.open({ device, threads, isa });
   try {
     // The processor first: a folder without a tokenizer fails before gigabytes of weights are read.
-    const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
-    const model = await engine.loadModel(directory, load);
+    const processor = await Processor.load(source.directory, engine, { minPixels, maxPixels, alpha });
+    const stored = await openStoredAdapter(engine, source);
+    // Nothing is drawn at random where the adapter's weights are there, and nothing dropped outside of training.
+    const lora =
+      stored === undefined ? null : { ...loraArgs(stored.spec, { weights: stored.weights, seed: 0 }), dropout: 0 };
+    const train = !gradients ? "none" : lora === null ? "full" : "lora";
+    const model = await engine.loadModel(source.directory, { precision, train, lora, signal });
     return await use({ engine, model, processor });
   } finally {
     engine.dispose();

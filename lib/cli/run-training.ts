@@ -10,7 +10,14 @@ import {
 } from "../eval/index.js";
 import { formatTable } from "../report/format.js";
 import { TerminalReporter } from "../report/index.js";
-import { type Checkpoint, listCheckpoints, Trainer, type TrainerOptions, type TrainerState } from "../trainer/index.js";
+import {
+  ADAPTER_FOLDER,
+  type Checkpoint,
+  listCheckpoints,
+  Trainer,
+  type TrainerOptions,
+  type TrainerState,
+} from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { printJson } from "./output.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
@@ -34,8 +41,9 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     const before = await evaluateBefore(trainer, signal);
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : await trainer.evaluate({ signal });
-    const { saveModelTo } = trainer.config;
+    const { saveModelTo, saveMergedTo } = trainer.config;
     if (saveModelTo !== undefined) await trainer.save(saveModelTo, { signal });
+    if (saveMergedTo !== undefined) await trainer.save(saveMergedTo, { merged: true, signal });
     await finish(trainer, before, after, context, run);
   } catch (error) {
     if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
@@ -64,9 +72,9 @@ async function finish(
   const state = (await trainer.state()) as TrainerState;
   const newest = (await listCheckpoints(trainer.outputDir)).at(-1);
   if (before === undefined || after === undefined) {
-    if (run.json)
-      printJson(context, { steps: state.step, train_seconds: state.seconds, model: modelPath(trainer, newest) });
-    else context.stdout.write(`model: ${modelPath(trainer, newest)}\n`);
+    const model = resultPath(trainer, state, newest);
+    if (run.json) printJson(context, { steps: state.step, train_seconds: state.seconds, model });
+    else context.stdout.write(`model: ${model}\n`);
     return;
   }
   const summary = summaryOf(before.scores, after.scores, state);
@@ -85,13 +93,16 @@ async function finish(
     "",
     `${summary.steps} steps in ${summary.train_seconds} s`,
     ...(difference === null ? [] : [`largest difference of log-probabilities, sampling to training: ${difference}`]),
-    `model: ${modelPath(trainer, newest)}`,
+    `model: ${resultPath(trainer, state, newest)}`,
   ];
   context.stdout.write(`${lines.join("\n")}\n`);
 }
 
-function modelPath(trainer: Trainer, newest: Checkpoint | undefined): string {
-  return trainer.config.saveModelTo ?? newest?.path ?? trainer.config.model;
+/** What `--model` takes, here and elsewhere. */
+function resultPath({ config }: Trainer, { train }: TrainerState, newest: Checkpoint | undefined): string {
+  const saved = config.saveModelTo ?? config.saveMergedTo;
+  if (saved !== undefined || newest === undefined) return saved ?? config.model;
+  return train === "lora" ? join(newest.path, ADAPTER_FOLDER) : newest.path;
 }
 
 async function sayHowToGoOn(trainer: Trainer, context: CliContext, run: RunOptions): Promise<void> {

@@ -19,7 +19,7 @@ const Schema = z.object({
   gradients: z
     .string()
     .optional()
-    .describe("write d(mean negative log-likelihood)/d(parameter) to this safetensors file"),
+    .describe("write d(mean negative log-likelihood)/d(parameter), of the adapter where there is one, to this file"),
 });
 
 type Config = z.output<typeof Schema>;
@@ -45,8 +45,7 @@ async function score(config: Config, json: boolean, context: CliContext): Promis
   const { signal } = context;
   const { rows, problems } = await loadConversations(config.data, { imageFolders: config.imageFolders, signal });
   for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
-  const train = config.gradients === undefined ? "none" : "full";
-  await withModel(config, { train, signal }, async (opened) => {
+  await withModel(config, { gradients: config.gradients !== undefined, signal }, async (opened) => {
     const summary = new Summary(context, json);
     const answers = await usableRows(rows, opened.processor, config.gradients !== undefined, context);
     const totalTokens = answers.reduce((sum, { answer }) => sum + answer.length, 0);

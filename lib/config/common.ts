@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SIZE_PATTERN } from "./size.js";
 
 /**
  * Fields that several commands share, to be spread into a command's schema: `z.object({ ...modelFields, … })`.
@@ -29,8 +30,37 @@ export const imageFields = {
     .describe("transparent pictures: paste on white, or drop the alpha channel"),
 };
 
+/** Names as in this package, and as torch has them. */
+const PRECISIONS = { auto: "auto", f32: "f32", bf16: "bf16", float32: "f32", bfloat16: "bf16" } as const;
+
+export const adapterField = {
+  adapter: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "folder of a LoRA adapter in PEFT's format", aliases: ["adapterNameOrPath"] }),
+};
+
+export const maxShardSizeField = {
+  maxShardSize: z
+    .union([z.string(), z.number()])
+    .transform(String)
+    .pipe(z.string().regex(SIZE_PATTERN, "expected a size such as 5GB, 500MB or a number of bytes"))
+    .default("5GB")
+    .describe("cut saved weights into files of at most this size"),
+};
+
 export const modelFields = {
-  model: z.string().min(1).describe("folder of a Hugging Face checkpoint"),
+  model: z.string().min(1).describe("folder of a Hugging Face checkpoint, or of an adapter that names one"),
+  ...adapterField,
+  precision: z
+    .enum(["auto", "f32", "bf16", "float32", "bfloat16"])
+    .transform((name) => PRECISIONS[name])
+    .default("auto")
+    .meta({
+      description: "type of the weights that products read; auto: frozen ones as they are stored, trained ones f32",
+      aliases: ["torchDtype", "dtype"],
+    }),
   ...engineFields,
   ...imageFields,
 };

@@ -1,4 +1,13 @@
-export { engineFields, imageFields, modelFields, samplingFields, seedField } from "./common.js";
+export {
+  adapterField,
+  engineFields,
+  imageFields,
+  maxShardSizeField,
+  modelFields,
+  samplingFields,
+  seedField,
+} from "./common.js";
 export { addConfigFlags, normaliseFlags, readCommandConfig, readConfigFile } from "./flags.js";
 export { parseConfig, toFileConfig } from "./parse.js";
 export { type Preset, presetNames, presets } from "./presets.js";
+export { parseSize } from "./size.js";

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { modelFields, seedField } from "./common.js";
+import { maxShardSizeField, modelFields, seedField } from "./common.js";
+import { trainableFields } from "./trainable-fields.js";
 
 /**
  * The fields of training runs: config files, flags and `Trainer` options alike. Names and defaults are those of TRL's
@@ -56,11 +57,19 @@ const runFields = {
     }),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
   saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep"),
-  saveModelTo: z.string().optional().describe("write the trained model into this folder too, when the run is done"),
+  saveModelTo: z
+    .string()
+    .optional()
+    .describe("write the trained model (with LoRA: the adapter) into this folder too, when the run is done"),
+  saveMergedTo: z
+    .string()
+    .optional()
+    .describe("LoRA: write the model with the adapter merged in into this folder, when the run is done"),
   saveDtype: z
     .enum(["auto", "f32", "bf16", "f16"])
     .default("auto")
     .describe("type of saved weights; auto: as the model's config.json says"),
+  ...maxShardSizeField,
 };
 
 const optimizerFields = {
@@ -72,10 +81,6 @@ const optimizerFields = {
   adamEpsilon: z.number().gt(0).default(1e-8).describe("AdamW: added to the denominator"),
   weightDecay: z.number().min(0).default(0).describe("AdamW: decoupled weight decay"),
   maxGradNorm: z.number().min(0).default(1).describe("clip the norm of the gradient; 0: do not"),
-  freezeVisionModules: z
-    .boolean()
-    .default(false)
-    .meta({ description: "leave the vision tower as it is", aliases: ["freezeVision"] }),
   gradientCheckpointing: z
     .boolean()
     .default(true)
@@ -145,6 +150,7 @@ export const grpoSchema = z
     ...dataFields,
     ...runFields,
     learningRate: learningRate(1e-6),
+    ...trainableFields,
     ...optimizerFields,
     ...rolloutFields,
     ...rewardFields,
@@ -162,6 +168,7 @@ export const sftSchema = z
     ...dataFields,
     ...runFields,
     learningRate: learningRate(2e-5),
+    ...trainableFields,
     ...optimizerFields,
     maxCompletionLength: rolloutFields.maxCompletionLength,
     ...rewardFields,

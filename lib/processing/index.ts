@@ -2,6 +2,7 @@ export { ChatTemplate, type RenderOptions } from "./chat-template.js";
 export { type GenerationDefaults, loadGenerationDefaults, resolveSampling } from "./generation-config.js";
 export { type DecodeImageOptions, decodeImage, type ImageSource, type RgbImage } from "./image.js";
 export { type ContentPart, countImages, type Message, placeImages, splitMarkers } from "./messages.js";
+export { type ModelConfig, readModelConfig, readModelConfigText } from "./model-config.js";
 export { copyModelFiles, type ModelFolderOptions, prepareModelFolder, TOKENIZER_FILES } from "./model-folder.js";
 export { type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
 export {
@@ -12,6 +13,7 @@ export {
   type Prompt,
   type PromptOptions,
 } from "./processor.js";
+export { refuseBeside, replaceFolder, syncFolder, UNFINISHED } from "./replace-folder.js";
 export { type ResizeLimits, smartResize } from "./smart-resize.js";
 export type { StreamDecoder } from "./stream-decoder.js";
 export { type DecodeOptions, Tokenizer } from "./tokenizer.js";

@@ -6,14 +6,20 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-/** "3.1 M", "7.6 B", "512". */
+/** "31 %", "2.4 %", "0.22 %"; from a share of 1. */
+export function formatShare(share: number): string {
+  const percent = 100 * share;
+  return `${percent.toFixed(percent >= 10 ? 0 : percent >= 1 ? 1 : 2)} %`;
+}
+
+/** "3.1 M", "3.75 B", "512". */
 export function formatNumber(value: number): string {
   for (const [unit, size] of [
     ["B", 1e9],
     ["M", 1e6],
     ["k", 1e3],
   ] as const) {
-    if (value >= size) return `${(value / size).toFixed(1)} ${unit}`;
+    if (value >= size) return `${(value / size).toFixed(unit === "B" ? 2 : 1)} ${unit}`;
   }
   return String(value);
 }

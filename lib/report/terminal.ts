@@ -1,4 +1,4 @@
-import { formatDuration, formatNumber } from "./format.js";
+import { formatDuration, formatNumber, formatShare } from "./format.js";
 import type { Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "./reporter.js";
 
 /** The part of a stream that the reporter needs. */
@@ -42,12 +42,8 @@ export class TerminalReporter implements Reporter {
     this.run = run;
     this.startedAt = this.now();
     const from = run.firstStep > 0 ? `, from step ${run.firstStep}` : "";
-    const trained =
-      run.trainableParameters < run.parameters ? ` (${formatNumber(run.trainableParameters)} trained)` : "";
-    this.print(
-      `${run.objective === "grpo" ? "GRPO" : "SFT"}: ${run.totalSteps} steps${from}, ${run.rows} rows, ` +
-        `${formatNumber(run.parameters)} parameters${trained}`,
-    );
+    const objective = run.objective === "grpo" ? "GRPO" : "SFT";
+    this.print(`${objective}: ${run.totalSteps} steps${from}, ${run.rows} rows, ${trainedPart(run)}`);
   }
 
   onProgress(progress: Progress): void {
@@ -132,6 +128,17 @@ export class TerminalReporter implements Reporter {
   private timeLeft({ step, totalSteps }: StepReport): number {
     return (this.stepTime / Math.max(1, step - (this.run?.firstStep ?? 0))) * (totalSteps - step);
   }
+}
+
+/** "trains 8.3 M of 3.75 B parameters (0.22 %), LoRA r=16 on 252 layers" */
+function trainedPart({ parameters, trainableParameters, adapter }: RunStart): string {
+  if (trainableParameters === parameters && adapter === undefined) return `${formatNumber(parameters)} parameters`;
+  const share = formatShare(trainableParameters / parameters);
+  const part = `trains ${formatNumber(trainableParameters)} of ${formatNumber(parameters)} parameters (${share})`;
+  if (adapter === undefined) return part;
+  const [least, greatest] = adapter.ranks;
+  const rank = least === greatest ? String(least) : `${least}–${greatest}`;
+  return `${part}, LoRA r=${rank} on ${adapter.layers} ${adapter.layers === 1 ? "layer" : "layers"}`;
 }
 
 /** Everything that is drawn is one column wide. */

@@ -1,9 +1,11 @@
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
+import { type AdapterIdentity, writeAdapterFiles } from "../adapters/index.js";
 import type { Model, SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { saveModelFolder } from "./save-model.js";
+import { syncFolder, UNFINISHED } from "../processing/index.js";
+import { writeModelFiles } from "./save-model.js";
 
 const HistoryEntry = z.object({
   step: z.int(),
@@ -23,6 +25,8 @@ const TrainerStateSchema = z.object({
   /** Rows taken; their order is computed from the seed and these three. */
   position: z.int().min(0),
   rows: z.int(),
+  train: z.enum(["full", "lora"]),
+  trainableParameters: z.int(),
   promptsPerStep: z.int(),
   shuffleDataset: z.boolean(),
   numTokens: z.number(),
@@ -41,7 +45,8 @@ export interface Checkpoint {
 const STATE_FILE = "state.safetensors";
 const TRAINER_FILE = "trainer.json";
 const NAME = /^step-(\d+)$/;
-const UNFINISHED = ".writing-";
+/** In a checkpoint of a run that trains an adapter. */
+export const ADAPTER_FOLDER = "adapter";
 
 /** Whole checkpoints of a run, oldest first. One that was being written when the run died has another name. */
 export async function listCheckpoints(runFolder: string): Promise<Checkpoint[]> {
@@ -64,24 +69,28 @@ export async function listCheckpoints(runFolder: string): Promise<Checkpoint[]> 
 export interface SaveCheckpointOptions {
   runFolder: string;
   model: Model;
+  /** The adapter that is trained; undefined where the model's own weights are. */
+  adapter: AdapterIdentity | undefined;
   state: TrainerState;
   dtype: SaveDType | "auto";
+  maxShardBytes: number;
   /** Newest checkpoints that stay. */
   keep: number;
 }
 
 /**
- * Writes `checkpoints/step-000100/`: the model as Hugging Face folder, the training state, trainer.json. It is written
- * beside and renamed, so that a folder of that name is whole; then older ones than the newest `keep` are removed.
+ * Writes `checkpoints/step-000100/`: the model as Hugging Face folder, or the adapter in PEFT's format under `adapter/`;
+ * the training state; trainer.json. It is written beside and renamed, so that a folder of that name is whole; then
+ * older ones than the newest `keep` are removed.
  */
 export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Checkpoint> {
-  const { runFolder, model, state, dtype, keep } = options;
+  const { runFolder, model, state, keep } = options;
   const path = join(runFolder, "checkpoints", `step-${String(state.step).padStart(6, "0")}`);
   const beside = join(dirname(path), UNFINISHED + basename(path));
   try {
     await removeUnfinished(runFolder);
     await mkdir(beside, { recursive: true });
-    await saveModelFolder(model, beside, dtype);
+    await writeTrained(beside, options);
     await model.save(join(beside, STATE_FILE), { what: "state" });
     await writeFile(join(beside, TRAINER_FILE), `${JSON.stringify(state)}\n`);
     await syncFolder(beside);
@@ -102,14 +111,19 @@ export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Ch
   return { step: state.step, path };
 }
 
-/** Brings a model to a checkpoint's state and returns the trainer's. */
-export async function loadCheckpoint(path: string, model: Model): Promise<TrainerState> {
-  const state = await readTrainerState(path);
-  await model.loadState(join(path, STATE_FILE));
-  return state;
+async function writeTrained(folder: string, options: SaveCheckpointOptions): Promise<void> {
+  const { model, adapter, dtype, maxShardBytes } = options;
+  if (adapter === undefined) return writeModelFiles(model, folder, { dtype, maxShardBytes });
+  await mkdir(join(folder, ADAPTER_FOLDER));
+  await writeAdapterFiles(model, join(folder, ADAPTER_FOLDER), adapter);
 }
 
-async function readTrainerState(path: string): Promise<TrainerState> {
+/** Brings a model to a checkpoint's state. */
+export async function loadModelState(path: string, model: Model): Promise<void> {
+  await model.loadState(join(path, STATE_FILE));
+}
+
+export async function readTrainerState(path: string): Promise<TrainerState> {
   const file = join(path, TRAINER_FILE);
   let text: string;
   try {
@@ -131,17 +145,5 @@ async function removeUnfinished(runFolder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(folder)) {
     if (name.startsWith(UNFINISHED)) await rm(join(folder, name), { recursive: true, force: true });
-  }
-}
-
-/** Renaming says that the files are whole: they must be on the disk before it. */
-async function syncFolder(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const file = await open(join(folder, name), "r");
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
   }
 }

@@ -6,6 +6,7 @@ import { computeAdvantages } from "./advantages.js";
 import { GrpoStep, type JudgedGroup } from "./grpo-step.js";
 import { groupTokens, packGroups } from "./micro-batches.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
+import type { Reference } from "./reference.js";
 import { type Group, rollout } from "./rollout.js";
 import { lengthMetrics, rewardMetrics } from "./rollout-metrics.js";
 import type { RowSource } from "./rows.js";
@@ -13,7 +14,7 @@ import type { RowSource } from "./rows.js";
 export interface GrpoParts {
   model: Model;
   /** Needed where beta > 0: scores completions, is never trained. */
-  reference: Model | undefined;
+  reference: Reference | undefined;
   processor: Processor;
   rows: RowSource;
   scorer: Scorer;

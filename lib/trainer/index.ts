@@ -1,6 +1,7 @@
 export type { EvaluatedAnswer, Evaluation, HeldOutScores } from "../eval/index.js";
 export type { CompletionRecord, Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "../report/index.js";
 export { type AdvantageOptions, type Advantages, computeAdvantages } from "./advantages.js";
-export { type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
+export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
 export type { GrpoTrainerOptions, SftTrainerOptions, TrainerOptions } from "./options.js";
-export { Trainer } from "./trainer.js";
+export { type SaveModelOptions, saveModelFolder } from "./save-model.js";
+export { type SaveTrainedOptions, Trainer } from "./trainer.js";

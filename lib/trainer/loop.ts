@@ -4,6 +4,10 @@ import type { Metrics, StepReport } from "../report/index.js";
 import type { DataOrder } from "./data-order.js";
 import type { Guards } from "./guards.js";
 import type { Objective, PreparedStep, StepContext } from "./objective.js";
+import { RandomStream } from "./random.js";
+
+/** Keeps the adapter's dropout apart from other random numbers of the same seed. */
+const DROPOUT = 1;
 
 export interface LoopParts {
   model: Model;
@@ -11,6 +15,7 @@ export interface LoopParts {
   order: DataOrder;
   rows: number;
   totalSteps: number;
+  seed: number;
   /** The run's last position in the data. */
   end: number;
   /** The optimizer's settings for a step, from 0. */
@@ -64,7 +69,7 @@ async function updateWeights(
   for (let iteration = 0; iteration < objective.iterations; iteration += 1) {
     // Once the weights have changed the step cannot be dropped any more.
     const signal = iteration === 0 ? context.signal : undefined;
-    await accumulate(parts, prepared, iteration, { ...context, signal });
+    await accumulate(parts, prepared, { step, iteration }, { ...context, signal });
     const result = await model.step(settings);
     guards.check(step, result, context.warn);
     gradNorm += result.gradNorm / objective.iterations;
@@ -73,15 +78,16 @@ async function updateWeights(
 }
 
 async function accumulate(
-  { model, objective }: LoopParts,
+  { model, objective, seed }: LoopParts,
   prepared: PreparedStep,
-  iteration: number,
+  { step, iteration }: { step: number; iteration: number },
   { signal, onProgress }: StepContext,
 ): Promise<void> {
   const batches = prepared.microBatches(iteration);
   try {
     for (const [index, batch] of batches.entries()) {
-      prepared.observe(iteration, index, await model.accumulate({ ...batch, signal }));
+      const dropoutSeed = new RandomStream(seed, DROPOUT, step, iteration, index).next();
+      prepared.observe(iteration, index, await model.accumulate({ ...batch, dropoutSeed, signal }));
       onProgress({ phase: "training", fraction: (iteration + (index + 1) / batches.length) / objective.iterations });
     }
     throwIfAborted(signal);

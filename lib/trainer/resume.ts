@@ -1,9 +1,12 @@
 import type { Model } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
-import { type Checkpoint, loadCheckpoint, type TrainerState } from "./checkpoint.js";
+import { type Checkpoint, loadModelState, readTrainerState, type TrainerState } from "./checkpoint.js";
 
-/** What a resumed run must share with its beginning, or its place in the data means something else. */
-const SAME = ["objective", "seed", "rows", "promptsPerStep", "shuffleDataset"] as const;
+/** What a resumed run must share with its beginning, or its weights or its place in the data mean something else. */
+const SAME = [
+  ...(["objective", "train", "trainableParameters"] as const),
+  ...(["seed", "rows", "promptsPerStep", "shuffleDataset"] as const),
+];
 
 /**
  * Brings the model to the newest checkpoint that can be read; one that cannot is named and the one before it tried.
@@ -18,8 +21,9 @@ export async function resumeRun(
   let last: unknown;
   for (const checkpoint of checkpoints.toReversed()) {
     try {
-      const state = await loadCheckpoint(checkpoint.path, model);
+      const state = await readTrainerState(checkpoint.path);
       checkSame(state, fresh, checkpoint);
+      await loadModelState(checkpoint.path, model);
       return { state: { ...state, totalSteps: fresh.totalSteps }, checkpoint };
     } catch (error) {
       if (error instanceof VlmR1Error && error.code === "ERR_CONFIG") throw error;

@@ -1,22 +1,16 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
-import { Engine, type Model } from "../engine/index.js";
-import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { Processor } from "../processing/index.js";
+import { Engine } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
 import type { ResolvedOptions } from "./options.js";
+import { openPolicy, type Policy } from "./policy.js";
 
 /** Everything that a run holds open. */
-export interface Session {
+export interface Session extends Policy {
   engine: Engine;
   ownsEngine: boolean;
-  processor: Processor;
-  model: Model;
-  /** Where the objective needs one. */
-  reference: Model | undefined;
   rows: readonly Row[];
   /** Undefined where no held-out data was named. */
   evalRows: readonly Row[] | undefined;
@@ -33,19 +27,12 @@ export async function openSession(
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
   const rows = options.rows ?? (await loadRows(config.dataset, config.imageFolders, warn, signal));
   const evalRows = await loadEvalRows(options, warn, signal);
-  const { device, threads, isa, minPixels, maxPixels, alpha } = config;
+  const { device, threads, isa } = config;
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));
   const ownsEngine = options.engine === undefined;
   try {
-    const processor = await Processor.load(config.model, engine, { minPixels, maxPixels, alpha });
-    const model = await engine.loadModel(config.model, {
-      train: "full",
-      frozen: config.freezeVisionModules ? await visionParameters(engine, config.model) : [],
-      gradientCheckpointing: config.gradientCheckpointing,
-      signal,
-    });
-    const reference = needsReference(options) ? await engine.loadModel(config.model, { signal }) : undefined;
-    return { engine, ownsEngine, processor, model, reference, rows, evalRows, scorer };
+    const policy = await openPolicy(options.plan, engine, signal);
+    return { engine, ownsEngine, ...policy, rows, evalRows, scorer };
   } catch (error) {
     if (ownsEngine) engine.dispose();
     throw error;
@@ -56,18 +43,6 @@ export function closeSession({ engine, ownsEngine, model, reference }: Session):
   reference?.dispose();
   model.dispose();
   if (ownsEngine) engine.dispose();
-}
-
-async function visionParameters(engine: Engine, directory: string): Promise<string[]> {
-  const path = join(directory, "config.json");
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fromSystem(error, "read the model's configuration", path);
-  });
-  return engine.describeModel(text).parameters.flatMap(({ name, part }) => (part === "language" ? [] : [name]));
-}
-
-function needsReference({ plan }: ResolvedOptions): boolean {
-  return plan.objective === "grpo" && plan.config.beta > 0;
 }
 
 async function asReward(reward: ResolvedOptions["rewards"][number]) {

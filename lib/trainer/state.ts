@@ -1,8 +1,13 @@
 import type { Reporter, StepReport } from "../report/index.js";
 import type { TrainerState } from "./checkpoint.js";
 import type { RunPlan } from "./options.js";
+import type { Session } from "./session.js";
 
-export function newState({ objective, config }: RunPlan, rows: number, totalSteps: number): TrainerState {
+export function newState(
+  { objective, config }: RunPlan,
+  { model, adapter, rows }: Pick<Session, "model" | "adapter" | "rows">,
+  totalSteps: number,
+): TrainerState {
   const { seed, promptsPerStep, shuffleDataset } = config;
   return {
     version: 1,
@@ -11,7 +16,9 @@ export function newState({ objective, config }: RunPlan, rows: number, totalStep
     totalSteps,
     seed,
     position: 0,
-    rows,
+    rows: rows.length,
+    train: adapter === undefined ? "full" : "lora",
+    trainableParameters: model.info().trainableParameters,
     promptsPerStep,
     shuffleDataset,
     numTokens: 0,

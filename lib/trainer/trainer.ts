@@ -1,8 +1,10 @@
 import { join } from "node:path";
+import { type AdapterIdentity, rankRange, saveAdapterFolder } from "../adapters/index.js";
+import { parseSize } from "../config/index.js";
 import type { CallOptions, SaveDType, StepOptions } from "../engine/index.js";
 import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { type Evaluation, evaluate } from "../eval/index.js";
-import { JsonlReporter, Reporters, type RunEnd, type StepReport } from "../report/index.js";
+import { JsonlReporter, Reporters, type RunEnd, type RunStart, type StepReport } from "../report/index.js";
 import { listCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
@@ -18,6 +20,13 @@ import { learningRateAt } from "./schedule.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { SftObjective } from "./sft.js";
 import { historyEntry, newState, WarningQueue } from "./state.js";
+
+export interface SaveTrainedOptions extends CallOptions {
+  /** Of a model's weights; an adapter's are f32. Default: the option `saveDtype`. */
+  dtype?: SaveDType | "auto";
+  /** Where an adapter is trained: write the model with the adapter added to its weights. */
+  merged?: boolean;
+}
 
 /** A session with its place in the run. */
 interface OpenRun {
@@ -130,10 +139,20 @@ export class Trainer {
     return evaluation;
   }
 
-  /** Writes the model as it is now into a Hugging Face folder that transformers, vLLM and this package load. */
-  async save(directory: string, options: { dtype?: SaveDType | "auto" } & CallOptions = {}): Promise<void> {
-    const { session } = await this.open(options.signal);
-    await saveModelFolder(session.model, directory, options.dtype ?? this.config.saveDtype, options);
+  /**
+   * Writes the model as it is now into a Hugging Face folder that transformers, vLLM and this package load. Where an
+   * adapter is trained the folder holds that, in PEFT's format, or with `merged` the model with the adapter in it.
+   */
+  async save(directory: string, options: SaveTrainedOptions = {}): Promise<void> {
+    const { merged = false, dtype = this.config.saveDtype, signal } = options;
+    const { model, adapter } = (await this.open(signal)).session;
+    if (adapter !== undefined && !merged) return saveAdapterFolder(model, directory, adapter, { signal });
+    const what = adapter === undefined ? "model" : "merged";
+    await saveModelFolder(model, directory, { what, dtype, maxShardBytes: this.maxShardBytes, signal });
+  }
+
+  private get maxShardBytes(): number {
+    return parseSize(this.config.maxShardSize);
   }
 
   /** Frees the models and, unless it was given, the engine. */
@@ -199,10 +218,11 @@ export class Trainer {
       rows,
       totalSteps,
       end,
+      seed,
       optimizer: (step) => optimizerSettings(config, step, totalSteps),
       guards: new Guards(() => undefined),
     };
-    return { parts, state: newState(plan, rows, totalSteps) };
+    return { parts, state: newState(plan, session, totalSteps) };
   }
 
   private async announce({ session, state, parts }: OpenRun): Promise<void> {
@@ -215,6 +235,7 @@ export class Trainer {
       rows: parts.rows,
       parameters,
       trainableParameters,
+      adapter: session.adapter === undefined ? undefined : describeAdapter(session.adapter),
     });
     await this.warnings.flush();
   }
@@ -244,15 +265,21 @@ export class Trainer {
 
   private async saveCheckpoint(run: OpenRun): Promise<void> {
     const { state, session } = run;
+    const { model, adapter } = session;
     if (run.checkpoint?.step === state.step || state.step === 0) return;
     const { saveDtype: dtype, saveTotalLimit: keep } = this.config;
-    run.checkpoint = await saveCheckpoint({ runFolder: this.outputDir, model: session.model, state, dtype, keep });
+    const { outputDir: runFolder, maxShardBytes } = this;
+    run.checkpoint = await saveCheckpoint({ runFolder, model, adapter, state, dtype, maxShardBytes, keep });
     await this.reporters.onCheckpoint(state.step, run.checkpoint.path);
   }
 
   private async writeRunFile({ state, parts }: OpenRun, status: RunEnd["status"] | "running"): Promise<void> {
     await writeRunFile(this.outputDir, { status, step: state.step, totalSteps: parts.totalSteps });
   }
+}
+
+function describeAdapter({ spec }: AdapterIdentity): RunStart["adapter"] {
+  return { ranks: rankRange(spec), layers: spec.modules.length };
 }
 
 function makeObjective(plan: RunPlan, session: Session): Objective {

@@ -5,9 +5,11 @@ import type {
   AccumulateArgs,
   GenerateArgs,
   LoadModelArgs,
+  LogProbsArgs,
   NativeAddon,
   NativeCompletion,
   NativeModel,
+  SaveArgs,
   StepArgs,
   StepResult,
 } from "../../lib/engine/native-types.js";
@@ -19,6 +21,7 @@ export interface BanditOptions {
   answers: Int32Array[];
   /** Called at the start of every verb of a model. */
   onVerb?: (verb: string, args: unknown) => void;
+  onLoad?: (args: LoadModelArgs) => void;
   /** Updates, from 0, whose gradient is not finite. */
   nonFinite?: ReadonlySet<number>;
 }
@@ -32,7 +35,10 @@ export function banditAddon(options: BanditOptions): NativeAddon {
   const addon = fakeAddon();
   const FakeEngine = addon.Engine;
   class BanditEngine extends FakeEngine {
-    override loadModel = async (args: LoadModelArgs) => new Bandit(options, args.train) as NativeModel;
+    override loadModel = async (args: LoadModelArgs) => {
+      options.onLoad?.(args);
+      return new Bandit(options, args.train) as NativeModel;
+    };
   }
   return { ...addon, Engine: BanditEngine };
 }
@@ -57,7 +63,7 @@ class Bandit implements NativeModel {
     return {
       modelType: "qwen2_5_vl",
       parameters,
-      trainableParameters: this.train === "full" ? parameters : 0,
+      trainableParameters: this.train === "none" ? 0 : parameters,
       vocabSize: 320,
       imageTokenId: 314,
       videoTokenId: 315,
@@ -86,14 +92,19 @@ class Bandit implements NativeModel {
     );
   }
 
-  async logProbs(args: { groups: AccumulateArgs["groups"]; temperature: number }, flag: AbortFlag) {
+  async logProbs(args: LogProbsArgs, flag: AbortFlag) {
     await this.enter("logProbs", args, flag);
-    return args.groups.map(({ completions }) =>
+    // What it has learned is its adapter.
+    const learned = this.logits;
+    if (!args.adapter) this.logits = learned.map(() => 0);
+    const scores = args.groups.map(({ completions }) =>
       completions.map((tokens) => ({
         logProbs: this.scores(this.answerOf(tokens), tokens.length, args.temperature),
         entropy: new Float32Array(tokens.length),
       })),
     );
+    this.logits = learned;
+    return scores;
   }
 
   async accumulate(args: AccumulateArgs, flag: AbortFlag) {
@@ -135,11 +146,12 @@ class Bandit implements NativeModel {
     return { gradNorm, skipped, nonFinite: skipped ? ["logits"] : [] };
   }
 
-  async save({ path, what }: { path: string; what: string }): Promise<void> {
-    const file = what === "model" ? join(path, "model.safetensors") : path;
-    if (what === "model") mkdirSync(path, { recursive: true });
+  async save({ path, what }: SaveArgs): Promise<void> {
+    const whole = what === "model" || what === "merged";
+    if (whole) mkdirSync(path, { recursive: true });
     const { logits, momentum, updates } = this;
-    writeFileSync(file, JSON.stringify(what === "model" ? { logits } : { logits, momentum, updates }));
+    const content = what === "state" ? { logits, momentum, updates } : { what, logits };
+    writeFileSync(whole ? join(path, "model.safetensors") : path, JSON.stringify(content));
   }
 
   async loadState({ path }: { path: string }): Promise<void> {

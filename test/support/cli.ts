@@ -9,7 +9,7 @@ export interface CliResult {
 /** Runs a command line in this process. */
 export async function runCli(
   args: string[],
-  options: { signal?: AbortSignal; tty?: boolean } = {},
+  options: { signal?: AbortSignal; tty?: boolean; onWrite?: (text: string) => void } = {},
 ): Promise<CliResult> {
   let stdout = "";
   let stderr = "";
@@ -19,6 +19,7 @@ export async function runCli(
     stdout: {
       write: (text) => {
         stdout += text;
+        options.onWrite?.(text);
         return true;
       },
     },

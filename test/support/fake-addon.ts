@@ -19,6 +19,8 @@ export interface FakeOptions {
   /** Tokens of every completion. */
   tokens?: number[];
   finishReason?: "stop" | "length";
+  /** Tokens that are reported while the completion is drawn, report by report. */
+  news?: number[][];
   /** A verb that waits for its abort flag; others answer at once. */
   hangs?: string;
   /** A verb that rejects, and with what. */
@@ -94,12 +96,17 @@ function fakeModel(answer: Answer, calls: Calls, options: FakeOptions): NativeMo
       mergeSize: 2,
       maxPositionEmbeddings: 512,
     }),
-    generate: (args, onProgress, flag) =>
-      answer("generate", args, flag, () => {
+    generate: (args, onProgress, flag) => {
+      for (const tokens of options.news ?? []) {
+        const news = tokens.map((token) => ({ completion: 0, token }));
+        onProgress?.({ tokens: 1, finished: 0, total: args.n, news });
+      }
+      return answer("generate", args, flag, () => {
         onProgress?.({ tokens: 1, finished: 0, total: args.n, news: [] } satisfies GenerateProgress);
         if (flag[0] !== 0) throw aborted();
         return args.prompts.map(() => completions(args, options));
-      }),
+      });
+    },
     logProbs: (args, flag) =>
       answer("logProbs", args, flag, () =>
         args.groups.map(({ completions: all }) =>

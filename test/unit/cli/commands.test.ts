@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
+import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { jsonLines, runCli } from "../../support/cli.js";
 import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
 import { goldenJson, goldenPath } from "../../support/golden.js";
@@ -29,125 +30,6 @@ function argsOf<T>(verb: string): T[] {
 }
 
 beforeEach(() => use());
-
-describe("generate", () => {
-  it("prints the machine form", async () => {
-    const tokenizer = await Tokenizer.load(MODEL);
-    const tokens = [...tokenizer.encode("4 kcal"), 310];
-    use({ tokens });
-    const args = ["--model", MODEL, "--prompt", "2 + 2?", "--temperature", "0", "--max-new-tokens", "5", "--json"];
-    const { code, stdout, stderr } = await runCli(["generate", ...args]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(Object.keys(jsonLines(stdout)[0] ?? {})).toEqual([
-      "text",
-      "token_ids",
-      "logprobs",
-      "finish_reason",
-      "prompt_token_ids",
-    ]);
-    expect(jsonLines(stdout)).toEqual([
-      {
-        text: "4 kcal",
-        token_ids: tokens,
-        logprobs: tokens.map(() => -0.25),
-        finish_reason: "stop",
-        prompt_token_ids: expect.arrayContaining([311]),
-      },
-    ]);
-  });
-
-  it("sends pictures, sampling, seed and end tokens to the engine", async () => {
-    const image = goldenPath("images/square.png");
-    const prompt = "<image> or <image>?";
-    const sampling = [
-      "--top-k",
-      "7",
-      "--top_p",
-      "0.9",
-      "--minP",
-      "0.1",
-      "--temperature",
-      "0.5",
-      "--seed",
-      "9",
-      "--n",
-      "2",
-    ];
-    const { code, stdout } = await runCli([
-      "generate",
-      "--model",
-      MODEL,
-      "--image",
-      image,
-      image,
-      "--prompt",
-      prompt,
-      ...sampling,
-    ]);
-    expect(code).toBe(0);
-    expect(stdout).toContain("--- 2 of 2");
-    const [call] = argsOf<{
-      n: number;
-      seed: number;
-      sampling: object;
-      prompts: { tokens: Int32Array; images: unknown[] }[];
-    }>("generate");
-    expect(call).toMatchObject({
-      n: 2,
-      seed: 9,
-      sampling: { topK: 7, topP: 0.9, minP: 0.1, temperature: 0.5, stopTokens: [310] },
-    });
-    expect(call?.prompts[0]?.images).toHaveLength(2);
-    expect(call?.prompts[0]?.tokens.filter((id) => id === 314)).toHaveLength(2 * 16);
-  });
-
-  it("takes the prompt as an argument, and a system message", async () => {
-    const { stdout } = await runCli(["generate", "--model", MODEL, "--system", "Be brief.", "--json", "what?"]);
-    const tokenizer = await Tokenizer.load(MODEL);
-    const prompt = tokenizer.decode(jsonLines(stdout)[0]?.prompt_token_ids as number[]);
-    expect(prompt).toBe(
-      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nwhat?<|im_end|>\n<|im_start|>assistant\n",
-    );
-  });
-
-  it("frees the engine also when it fails", async () => {
-    use({
-      fails: {
-        verb: "loadModel",
-        error: Object.assign(new Error("model.safetensors: too short"), { code: "ERR_CHECKPOINT" }),
-      },
-    });
-    const { code, stderr } = await runCli(["generate", "--model", MODEL, "--prompt", "x"]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^error \[ERR_CHECKPOINT\] model\.safetensors: too short\nhint: /);
-    expect(argsOf("engine.dispose")).toHaveLength(1);
-  });
-
-  it("ends with 130 when it is interrupted", async () => {
-    use({ hangs: "generate" });
-    const controller = new AbortController();
-    const running = runCli(["generate", "--model", MODEL, "--prompt", "x"], { signal: controller.signal });
-    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
-    controller.abort();
-    expect(await running).toMatchObject({ code: 130, stdout: "" });
-    expect(argsOf("engine.dispose")).toHaveLength(1);
-  });
-
-  it.each([
-    [["--prompt", "x"], 2, "model: must be given"],
-    [["--model", MODEL], 2, "there is no prompt"],
-    [["--model", MODEL, "--prompt", "x", "y"], 2, "given twice"],
-    [["--model", MODEL, "--prompt", "x", "--top-p", "2"], 2, "top_p (from --top-p): expected at most 1, got 2"],
-    [["--model", MODEL, "--prompt", "x", "--tempreature", "1"], 2, "Did you mean --temperature?"],
-    [["--model", MODEL, "--prompt", "<image>"], 1, "1 <image> markers, but 0 pictures"],
-    [["--model", MODEL, "--prompt", "x", "--image", "none.png"], 1, "none.png"],
-    [["--model", "no/such/folder", "--prompt", "x"], 1, "no/such/folder"],
-  ])("refuses %j", async (args, expected, message) => {
-    const { code, stdout, stderr } = await runCli(["generate", ...args]);
-    expect(stderr).toContain(message);
-    expect({ code, stdout }).toEqual({ code: expected, stdout: "" });
-  });
-});
 
 describe("score", () => {
   const data = goldenPath("conversations.json");
@@ -175,6 +57,16 @@ describe("score", () => {
     expect(argsOf("loadModel")[0]).toMatchObject({ train: "full" });
     expect(argsOf("save")).toEqual([expect.objectContaining({ path: out, what: "gradients", dtype: "f32" })]);
     expect(argsOf("logProbs")).toEqual([]);
+  });
+
+  it("takes the gradients of the adapter where there is one", async () => {
+    const shapes = pair("visual.blocks.0.attn.qkv", 72, 24, 4);
+    const adapter = writeAdapter(temporaryFolder(), shapes);
+    const out = join(temporaryFolder(), "g.safetensors");
+    const args = ["--model", MODEL, "--adapter", adapter, "--data", data];
+    expect((await runCli(["score", ...args, "--gradients", out])).code).toBe(0);
+    expect((await runCli(["score", ...args])).code).toBe(0);
+    expect(argsOf<{ train: string }>("loadModel").map(({ train }) => train)).toEqual(["lora", "none"]);
   });
 
   it("names rows that it leaves out, and does not count their tokens", async () => {
@@ -214,6 +106,49 @@ describe("score", () => {
   });
 });
 
+describe("merge-adapter", () => {
+  const shapes = pair("model.language_model.layers.0.self_attn.q_proj", 48, 48, 4);
+
+  it("writes the model with the adapter in it", async () => {
+    const adapter = writeAdapter(temporaryFolder(), shapes, { base_model_name_or_path: "elsewhere" });
+    const out = join(temporaryFolder(), "merged");
+    const args = ["--model", MODEL, "--adapter", adapter, "--out", out, "--dtype", "bf16", "--max-shard-size", "500MB"];
+    const { code, stdout } = await runCli(["merge-adapter", ...args]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${out}: ${MODEL} with ${adapter} (layers: 1) merged in\n` });
+    expect(argsOf("loadModel")).toEqual([
+      expect.objectContaining({ directory: MODEL, train: "none", lora: expect.objectContaining({ seed: 0 }) }),
+    ]);
+    expect(argsOf("save")).toEqual([
+      { path: expect.stringContaining("merged"), what: "merged", dtype: "bf16", maxShardBytes: 5e8 },
+    ]);
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).toMatchObject({ dtype: "bfloat16" });
+    expect(readdirSync(out)).toContain("tokenizer.json");
+  });
+
+  it("takes the adapter's own base model, in the type that it is in", async () => {
+    const adapter = writeAdapter(temporaryFolder(), shapes, { base_model_name_or_path: MODEL });
+    const out = join(temporaryFolder(), "merged");
+    const { code, stdout } = await runCli(["merge-adapter", "--adapter", adapter, "--out", out, "--json"]);
+    expect(code).toBe(0);
+    expect(jsonLines(stdout)).toEqual([{ directory: out, model: MODEL, adapter, layers: 1, dtype: "auto" }]);
+    expect(argsOf("save")).toEqual([expect.objectContaining({ dtype: "f32", maxShardBytes: 5e9 })]);
+  });
+
+  it("refuses what is no adapter, and the adapter's own folder", async () => {
+    const adapter = writeAdapter(temporaryFolder(), shapes);
+    const run = (...args: string[]) => runCli(["merge-adapter", ...args]);
+    expect(await run("--adapter", MODEL, "--out", "x")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("no adapter_config.json"),
+    });
+    expect(await run("--model", MODEL, "--adapter", adapter, "--out", adapter)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("holds an adapter"),
+    });
+    expect(argsOf("save")).toEqual([]);
+  });
+});
+
 describe("init-model", () => {
   it("makes a folder from a preset and a tokenizer", async () => {
     const out = join(temporaryFolder(), "new");
@@ -229,11 +164,13 @@ describe("init-model", () => {
       "5",
       "--dtype",
       "bf16",
+      "--max-shard-size",
+      "100KB",
     ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${out}: 1,234 parameters, bf16, seed 5\n` });
     expect(readdirSync(out)).toEqual(expect.arrayContaining([...readdirSync(FOOD), "config.json"]));
     const text = readFileSync(join(out, "config.json"), "utf8");
-    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16", maxShardBytes: 5e9 }]);
+    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16", maxShardBytes: 1e5 }]);
     const tokenizer = await Tokenizer.load(FOOD);
     expect(JSON.parse(text)).toMatchObject({
       model_type: "qwen2_5_vl",
@@ -314,11 +251,11 @@ describe("the program", () => {
     expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: "1.2.3\n" });
     const { code, stdout } = await runCli(["--help"]);
     expect(code).toBe(0);
-    for (const name of ["train", "sft", "eval", "generate", "score", "init-model", "doctor"])
+    for (const name of ["train", "sft", "eval", "generate", "score", "merge-adapter", "init-model", "doctor"])
       expect(stdout).toContain(`  ${name}`);
   });
 
-  it.each(["train", "sft", "eval", "generate", "score", "init-model", "doctor"])(
+  it.each(["train", "sft", "eval", "generate", "score", "merge-adapter", "init-model", "doctor"])(
     "%s --help has an example",
     async (name) => {
       const { code, stdout } = await runCli([name, "--help"]);

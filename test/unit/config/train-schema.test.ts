@@ -30,6 +30,31 @@ describe("training options", () => {
     expect(parseConfig(sftSchema, needed)).toMatchObject({ learningRate: 2e-5, augment: false });
   });
 
+  test("have TRL's names for adapters, and torch's for types", () => {
+    const config = parseConfig(grpoSchema, {
+      ...needed,
+      lora: true,
+      lora_rank: 8,
+      lora_alpha: 16,
+      "lora-target-modules": "all-linear",
+      use_rslora: true,
+      torch_dtype: "bfloat16",
+    });
+    expect(config).toMatchObject({
+      ...{
+        usePeft: true,
+        loraR: 8,
+        loraAlpha: 16,
+        loraTargetModules: "all-linear",
+        useRslora: true,
+        precision: "bf16",
+      },
+    });
+    // What a run's config.yaml holds is read again by a resumed one.
+    expect(parseConfig(grpoSchema, toFileConfig(config))).toEqual(config);
+    expect(() => parseConfig(grpoSchema, { ...needed, dtype: "float16" })).toThrow(/precision.*auto, f32, bf16/);
+  });
+
   test("read the names that people know", () => {
     const config = parseConfig(grpoSchema, {
       model: "m",

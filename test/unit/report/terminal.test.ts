@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { columnsOf, formatDuration, formatTable } from "../../../lib/report/format.js";
-import { type StepReport, TerminalReporter } from "../../../lib/report/index.js";
+import { type RunStart, type StepReport, TerminalReporter } from "../../../lib/report/index.js";
 
 const run = {
   objective: "grpo" as const,
@@ -56,6 +56,23 @@ describe("into a file", () => {
       "finished after 10 steps in 20 s, checkpoint out/checkpoints/step-000010",
       "",
     ]);
+  });
+
+  test("the first line says what is trained", () => {
+    const first = (change: Partial<RunStart>) => {
+      const { terminal, text } = reporter(false);
+      terminal.onStart({ ...run, parameters: 3_754_622_976, ...change });
+      return text();
+    };
+    expect(first({ trainableParameters: 3_085_938_688 })).toBe(
+      "GRPO: 10 steps, 5 rows, trains 3.09 B of 3.75 B parameters (82 %)\n",
+    );
+    expect(first({ trainableParameters: 8_300_000, adapter: { ranks: [16, 16], layers: 252 } })).toBe(
+      "GRPO: 10 steps, 5 rows, trains 8.3 M of 3.75 B parameters (0.22 %), LoRA r=16 on 252 layers\n",
+    );
+    expect(first({ trainableParameters: 96e6, adapter: { ranks: [8, 16], layers: 1 } })).toContain(
+      "(2.6 %), LoRA r=8–16 on 1 layer\n",
+    );
   });
 
   test("the time left of a resumed run counts its own steps only", () => {

@@ -1,0 +1,6 @@
+export { type AdapterModule, type AdapterSpec, adapterModule, loraArgs, rankRange } from "./adapter.js";
+export { describeFolder, type ModelSource, openStoredAdapter, resolveModelSource } from "./model-source.js";
+export { matchModules, matchParameters } from "./patterns.js";
+export { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./peft-config.js";
+export { readAdapter, type StoredAdapter } from "./read-adapter.js";
+export { type AdapterIdentity, saveAdapterFolder, writeAdapterFiles } from "./write-adapter.js";

@@ -1,0 +1,69 @@
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fromSystem, VlmR1Error } from "../errors/index.js";
+
+/** In front of the name of a folder that is being written. */
+export const UNFINISHED = ".writing-";
+const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
+
+/**
+ * Has `write` fill a folder beside `target`, and renames it when it is whole. Where `target` is there already its files
+ * are replaced one by one: others stay, but for weights of an earlier save, which readers would take for a part.
+ */
+export async function replaceFolder(target: string, write: (folder: string) => Promise<void>): Promise<void> {
+  const path = resolve(target);
+  const beside = join(dirname(path), UNFINISHED + basename(path));
+  try {
+    await rm(beside, { recursive: true, force: true });
+    await mkdir(beside, { recursive: true });
+    await write(beside);
+    await syncFolder(beside);
+    await moveInto(beside, path);
+  } catch (error) {
+    await rm(beside, { recursive: true, force: true }).catch(() => undefined);
+    throw fromSystem(error, "write the folder", target);
+  }
+}
+
+/** A model and an adapter in one folder are read by nobody as both. */
+export async function refuseBeside(folder: string, file: string, what: string): Promise<void> {
+  if ((await namesIn(folder))?.includes(file) !== true) return;
+  throw new VlmR1Error("ERR_USAGE", `${folder} holds ${what} (${file})`, { hint: "Choose another folder." });
+}
+
+async function moveInto(from: string, to: string): Promise<void> {
+  const there = await namesIn(to);
+  if (there === undefined) return rename(from, to);
+  const names = await readdir(from);
+  for (const name of names) await rename(join(from, name), join(to, name));
+  if (names.some((name) => WEIGHTS.test(name))) {
+    for (const name of there) if (WEIGHTS.test(name) && !names.includes(name)) await rm(join(to, name));
+  }
+  await rm(from, { recursive: true });
+}
+
+async function namesIn(folder: string): Promise<string[] | undefined> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fromSystem(error, "read the folder", folder);
+  }
+}
+
+/** Renaming says that the files are whole: they must be on the disk before it. */
+export async function syncFolder(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      await syncFolder(path);
+      continue;
+    }
+    const file = await open(path, "r");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { resolve } from "node:path";
+import { type AdapterIdentity, describeFolder, loraArgs, readAdapter, resolveModelSource } from "../adapters/index.js";
+import type { Engine, Model } from "../engine/index.js";
+import { Processor } from "../processing/index.js";
+import type { RunPlan } from "./options.js";
+import { adapterOff, type Reference } from "./reference.js";
+import { resolveTrainable } from "./trainable.js";
+
+export interface Policy {
+  processor: Processor;
+  model: Model;
+  /** The adapter that is trained; undefined where the model's own weights are. */
+  adapter: AdapterIdentity | undefined;
+  /** Where the objective needs one. */
+  reference: Reference | undefined;
+}
+
+/** The model that is trained, and what it is compared with. */
+export async function openPolicy(plan: RunPlan, engine: Engine, signal: AbortSignal | undefined): Promise<Policy> {
+  const { config } = plan;
+  const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed } = config;
+  const source = await resolveModelSource(config.model, config.adapter);
+  const { directory } = source;
+  const description = await describeFolder(engine, directory);
+  const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
+  const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
+  const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
+  const load = { precision, gradientCheckpointing, signal };
+  if (trainable.train === "full") {
+    const model = await engine.loadModel(directory, { ...load, train: "full", frozen: trainable.frozen });
+    const reference = needsReference(plan) ? await engine.loadModel(directory, { precision, signal }) : undefined;
+    return { processor, model, adapter: undefined, reference };
+  }
+  const { adapter: spec } = trainable;
+  const lora = loraArgs(spec, { weights: stored?.weights ?? "", seed });
+  const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
+  const adapter = { spec, description, baseModel: resolve(directory) };
+  if (!needsReference(plan)) return { processor, model, adapter, reference: undefined };
+  // An adapter that is there is part of what the run starts from, as in TRL: a second model holds it as it was.
+  const atStart = stored === undefined ? undefined : await engine.loadModel(directory, { precision, lora, signal });
+  return { processor, model, adapter, reference: atStart ?? adapterOff(model) };
+}
+
+function needsReference(plan: RunPlan): boolean {
+  return plan.objective === "grpo" && plan.config.beta > 0;
+}
