@@ -11,7 +11,7 @@ import { type LoopParts, trainStep } from "./loop.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
 import { resumeRun } from "./resume.js";
-import { RowSource } from "./rows.js";
+import { NAMED_ABOVE, RowSource } from "./rows.js";
 import { prepareRunFolder, writeRunFile } from "./run-folder.js";
 import { saveModelFolder } from "./save-model.js";
 import { learningRateAt } from "./schedule.js";
@@ -87,6 +87,7 @@ export class Trainer {
         if (this.isDue(this.config.saveSteps, run)) await this.saveCheckpoint(run);
         yield report;
       }
+      checkTrained(run);
       await this.saveCheckpoint(run);
       status = "finished";
     } catch (error) {
@@ -253,6 +254,12 @@ export class Trainer {
   private async writeRunFile({ state, parts }: OpenRun, status: RunEnd["status"] | "running"): Promise<void> {
     await writeRunFile(this.outputDir, { status, step: state.step, totalSteps: parts.totalSteps });
   }
+}
+
+/** A run so short that it meets bad rows alone must not look as if it had trained. */
+function checkTrained({ state, parts: { totalSteps } }: OpenRun): void {
+  if (totalSteps === 0 || state.numTokens > 0) return;
+  throw new VlmR1Error("ERR_DATA", `none of the rows of ${totalSteps} steps could be used`, { hint: NAMED_ABOVE });
 }
 
 function makeObjective(plan: RunPlan, session: Session): Objective {
