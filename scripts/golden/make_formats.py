@@ -137,6 +137,7 @@ def compressed():
     for name in ("raw", "tiff_lzw", "tiff_deflate", "packbits"):
         yield f"{name.removeprefix('tiff_')}.tiff", encoded(base(), "TIFF", compression=name)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile[:24] + bytes(12) + profile[36:]  # the time of its making
     yield "profile.png", encoded(base(), "PNG", icc_profile=profile)
     yield "profile.jpg", encoded(base(), "JPEG", quality=75, icc_profile=profile)
     yield "one-pixel.png", encoded(Image.new("RGB", (1, 1), (9, 200, 31)), "PNG")
