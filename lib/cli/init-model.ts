@@ -58,7 +58,7 @@ async function initModel(options: z.output<typeof Schema>, json: boolean, contex
   try {
     const architecture = config === undefined ? presets[preset ?? ""]?.config : await readConfigFile(config);
     const fields = z.record(z.string(), z.unknown(), `${config}: expected a map of fields`).parse(architecture);
-    const text = await prepareModelFolder({ config: fields, tokenizer, out, force });
+    const text = await prepareModelFolder({ config: fields, dtype, tokenizer, out, force });
     const maxShardBytes = parseSize(options.maxShardSize);
     const { parameters } = await engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal });
     if (json) printJson(context, { directory: out, parameters, seed, dtype });

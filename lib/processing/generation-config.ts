@@ -28,15 +28,21 @@ export interface GenerationDefaults {
   stopTokens: number[];
 }
 
+/** What transformers takes where a folder asks for sampling and says no more. */
+const DEFAULT_TOP_K = 50;
+/** The engine divides by nothing smaller. Published Qwen2.5-VL folders say 1e-6, and mean the likeliest token. */
+const LEAST_TEMPERATURE = 1e-4;
+
 /** As in transformers, a folder that does not ask for sampling is decoded greedily. */
 export async function loadGenerationDefaults(directory: string, tokenizer: Tokenizer): Promise<GenerationDefaults> {
   const file = await readJson(directory, "generation_config.json", GenerationFile);
   const model = file?.eos_token_id == null ? await readJson(directory, "config.json", ModelFile) : undefined;
   const ids = [file?.eos_token_id, model?.eos_token_id, model?.text_config?.eos_token_id, tokenizer.eosTokenId];
-  const sampled = file?.do_sample === true;
+  const temperature = file?.temperature ?? 1;
+  const sampled = file?.do_sample === true && temperature >= LEAST_TEMPERATURE;
   return {
-    temperature: sampled ? (file.temperature ?? 1) : 0,
-    topK: sampled ? (file.top_k ?? 0) : 0,
+    temperature: sampled ? temperature : 0,
+    topK: sampled ? (file.top_k ?? DEFAULT_TOP_K) : 0,
     topP: sampled ? (file.top_p ?? 1) : 1,
     minP: sampled ? (file.min_p ?? 0) : 0,
     repetitionPenalty: file?.repetition_penalty ?? 1,

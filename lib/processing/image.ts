@@ -6,7 +6,10 @@ import { fromSystem, VlmR1Error } from "../errors/index.js";
 export type ImageSource = string | Uint8Array;
 
 export interface DecodeImageOptions {
-  /** Transparent pictures: paste them on white (the default), or drop the alpha channel as transformers does. */
+  /**
+   * Transparent pictures: paste them on white (the default), or drop the alpha channel as transformers does. A GIF's
+   * transparent pixels have no colour of their own: without alpha they are black.
+   */
   alpha?: "white" | "drop";
   /** How the picture is called in messages; a path stands for itself. */
   name?: string;
@@ -19,9 +22,13 @@ export interface RgbImage {
   height: number;
 }
 
+/** As Pillow: what claims to be larger is taken for an attack on memory. */
+const MAX_DECODED_PIXELS = 178_956_970;
+
 /**
  * Decodes a JPEG, PNG, WebP, GIF, TIFF or AVIF picture to the pixels that Pillow gives: the colour profile is ignored,
- * the EXIF orientation applied, 16 bits cut to the high byte, and of an animation the first frame taken.
+ * the EXIF orientation applied, and of an animation the first frame taken. 16 bits are cut to the high byte, also in
+ * grey pictures, which Pillow turns white.
  */
 export async function decodeImage(source: ImageSource, options: DecodeImageOptions = {}): Promise<RgbImage> {
   const name = options.name ?? (typeof source === "string" ? source : "the picture");
@@ -29,15 +36,16 @@ export async function decodeImage(source: ImageSource, options: DecodeImageOptio
   rejectKnownMistakes(bytes, name);
   const sharp = await loadSharp();
   try {
-    const picture = sharp(bytes, { ignoreIcc: true, failOn: "error" });
-    const { space } = await picture.metadata();
+    const picture = sharp(bytes, { ignoreIcc: true, failOn: "error", limitInputPixels: MAX_DECODED_PIXELS });
+    const { space, format } = await picture.metadata();
+    if (!DECODED.has(format)) throw unsupported(name, format.toUpperCase());
     if (space === "cmyk") return await decodeCmyk(picture);
     const oriented = picture.autoOrient().toColourspace("srgb");
     const { data, info } = await oriented.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
     const onWhite = options.alpha !== "drop";
     return { rgb: toRgb(data, info.channels, onWhite), width: info.width, height: info.height };
   } catch (error) {
-    throw decodeError(error, name);
+    throw decodeError(error, bytes, name);
   }
 }
 
@@ -62,32 +70,57 @@ async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 const FORMATS = "Known formats: JPEG, PNG, WebP, GIF, TIFF, AVIF.";
+/** In sharp's words; "heif" is AVIF here, as its binaries know no HEIC. */
+const DECODED: ReadonlySet<string> = new Set(["jpeg", "png", "webp", "gif", "tiff", "heif"]);
 
 /** What people have under a picture's name, said in so many words. */
 function rejectKnownMistakes(bytes: Uint8Array, name: string): void {
   if (bytes.length === 0) throw new VlmR1Error("ERR_IMAGE", `${name}: the file is empty`);
-  if (bytes[0] === 0x42 && bytes[1] === 0x4d) {
-    throw new VlmR1Error("ERR_IMAGE", `${name}: BMP pictures are not supported`, {
-      hint: `Convert it, for example to PNG. ${FORMATS}`,
-    });
-  }
-  const start = Buffer.from(bytes.subarray(0, 512)).toString("latin1").trimStart().toLowerCase();
-  if (start.startsWith("<!doctype html") || start.startsWith("<html")) {
+  const start = Buffer.from(bytes.subarray(0, 1024)).toString("latin1");
+  const text = start
+    .replace(/^\xef\xbb\xbf/, "")
+    .trimStart()
+    .toLowerCase();
+  if (text.startsWith("<!doctype html") || text.startsWith("<html")) {
     throw new VlmR1Error("ERR_IMAGE", `${name}: it is a web page (HTML), not a picture`, {
       hint: "The download probably got an error page; fetch the picture again.",
     });
   }
+  if (start.startsWith("BM")) throw unsupported(name, "BMP");
+  // Drawn by a renderer, it has no pixels of its own, and could name files and addresses to read.
+  if (text.startsWith("<") && text.includes("<svg")) throw unsupported(name, "SVG");
+  if (start.slice(4, 8) === "ftyp" && /hei[cxms]|hev[cxms]/.test(brands(start))) throw unsupported(name, "HEIC");
 }
 
-function decodeError(error: unknown, name: string): VlmR1Error {
+/** Of an ISO media file: which kinds of file it says it is. */
+function brands(start: string): string {
+  const length = start.charCodeAt(2) * 256 + start.charCodeAt(3);
+  return start.slice(8, length);
+}
+
+function unsupported(name: string, format: string): VlmR1Error {
+  return new VlmR1Error("ERR_IMAGE", `${name}: ${format} pictures are not supported`, {
+    hint: `Convert it, for example to PNG. ${FORMATS}`,
+  });
+}
+
+/** How files of the known formats begin. */
+const BEGINNINGS = /^(\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi[fs])/s;
+
+function decodeError(error: unknown, bytes: Uint8Array, name: string): VlmR1Error {
   if (error instanceof VlmR1Error) return error;
   const message = error instanceof Error ? error.message : String(error);
   const options = { cause: error };
-  if (/unsupported image format/i.test(message)) {
+  const known = BEGINNINGS.test(Buffer.from(bytes.subarray(0, 16)).toString("latin1"));
+  if (/unsupported image format/i.test(message) && !known) {
     return new VlmR1Error("ERR_IMAGE", `${name}: not a picture in a known format`, { ...options, hint: FORMATS });
   }
   if (/pixel limit/i.test(message)) {
-    return new VlmR1Error("ERR_IMAGE", `${name}: too many pixels to decode safely (${message})`, options);
+    const limit = `more than ${Math.floor(MAX_DECODED_PIXELS / 1e6)} million pixels`;
+    return new VlmR1Error("ERR_IMAGE", `${name}: ${limit} are not decoded (${message})`, {
+      ...options,
+      hint: "Make the picture smaller: the model sees at most max_pixels of it.",
+    });
   }
   const [firstLine] = message.split("\n");
   return new VlmR1Error("ERR_IMAGE", `${name}: damaged or truncated (${firstLine})`, {

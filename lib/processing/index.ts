@@ -1,4 +1,5 @@
 export { ChatTemplate, type RenderOptions } from "./chat-template.js";
+export { dtypeOf, withDtype } from "./config-dtype.js";
 export { type GenerationDefaults, loadGenerationDefaults, resolveSampling } from "./generation-config.js";
 export { type DecodeImageOptions, decodeImage, type ImageSource, type RgbImage } from "./image.js";
 export { type ContentPart, countImages, type Message, placeImages, splitMarkers } from "./messages.js";

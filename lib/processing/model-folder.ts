@@ -1,10 +1,12 @@
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { withDtype } from "./config-dtype.js";
 import { loadImageSettings } from "./preprocessor-config.js";
 import { Tokenizer } from "./tokenizer.js";
 
-/** What belongs to a model's folder beside config.json and the weights. */
+/** What belongs to a model's folder beside config.json and the weights; further templates besides. */
 export const TOKENIZER_FILES: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -12,17 +14,25 @@ export const TOKENIZER_FILES: readonly string[] = [
   "added_tokens.json",
   "vocab.json",
   "merges.txt",
-  "chat_template.jinja",
   "chat_template.json",
   "generation_config.json",
   "preprocessor_config.json",
   "video_preprocessor_config.json",
   "processor_config.json",
 ];
+/** `chat_template.jinja`, and those that tools name by a suffix. */
+const TEMPLATE_FILE = /^chat_template.*\.jinja$/;
+/** Where transformers keeps a model's templates other than the default one. */
+const TEMPLATE_FOLDER = "additional_chat_templates";
 
 export interface ModelFolderOptions {
-  /** A config.json's fields; vocabulary size and special-token ids are put in. */
+  /**
+   * A config.json's fields. Special-token ids are put in, and the vocabulary size where none is given or the given one
+   * has no room for the tokenizer: published checkpoints have more rows than tokens.
+   */
   config: Readonly<Record<string, unknown>>;
+  /** Type of the weights that are to come, for config.json. */
+  dtype?: SaveDType;
   /** Folder with the tokenizer and, where they are there, template and processor settings. */
   tokenizer: string;
   out: string;
@@ -34,9 +44,10 @@ type Config = Record<string, unknown>;
 
 /** Makes a model's folder without weights: tokenizer files and config.json. Returns the text of config.json. */
 export async function prepareModelFolder(options: ModelFolderOptions): Promise<string> {
-  const { tokenizer: from, out, force = false } = options;
+  const { tokenizer: from, out, dtype, force = false } = options;
   const tokenizer = await Tokenizer.load(from);
-  const config = withTokenizer(structuredClone(options.config), tokenizer);
+  const typed = dtype === undefined ? options.config : withDtype(options.config, dtype);
+  const config = withTokenizer(structuredClone(typed), tokenizer);
   await emptyFolder(out, force);
   await copyModelFiles(from, out);
   const text = `${JSON.stringify(config, null, 2)}\n`;
@@ -49,8 +60,14 @@ export async function prepareModelFolder(options: ModelFolderOptions): Promise<s
 export async function copyModelFiles(from: string, to: string): Promise<void> {
   if (resolve(from) === resolve(to)) return;
   await mkdir(to, { recursive: true });
-  const there = new Set(await readdir(from));
-  for (const name of TOKENIZER_FILES) if (there.has(name)) await copyFile(join(from, name), join(to, name));
+  const names = await readdir(from);
+  const wanted = names.filter((name) => TOKENIZER_FILES.includes(name) || TEMPLATE_FILE.test(name));
+  for (const name of wanted) await copyFile(join(from, name), join(to, name));
+  if (!names.includes(TEMPLATE_FOLDER)) return;
+  await mkdir(join(to, TEMPLATE_FOLDER), { recursive: true });
+  for (const name of await readdir(join(from, TEMPLATE_FOLDER))) {
+    if (name.endsWith(".jinja")) await copyFile(join(from, TEMPLATE_FOLDER, name), join(to, TEMPLATE_FOLDER, name));
+  }
 }
 
 const SPECIAL_TOKENS: readonly [field: string, token: string, needed: boolean][] = [
@@ -77,10 +94,14 @@ function withTokenizer(base: Config, tokenizer: Tokenizer): Config {
     eos_token_id: tokenizer.eosTokenId,
     bos_token_id: tokenizer.bosTokenId ?? tokenizer.padTokenId,
   };
-  const text: Config = { vocab_size: tokenizer.vocabSize, ...ends };
+  const text = (stated: Config): Config => ({ vocab_size: vocabularySize(stated, tokenizer), ...ends });
   const nested = base.text_config;
-  if (typeof nested === "object" && nested !== null) return { ...base, ...ids, text_config: { ...nested, ...text } };
-  return { ...base, ...ids, ...text };
+  if (typeof nested !== "object" || nested === null) return { ...base, ...ids, ...text(base) };
+  return { ...base, ...ids, text_config: { ...nested, ...text(nested as Config) } };
+}
+
+function vocabularySize({ vocab_size: stated }: Config, { vocabSize }: Tokenizer): number {
+  return typeof stated === "number" && stated >= vocabSize ? stated : vocabSize;
 }
 
 async function emptyFolder(path: string, force: boolean): Promise<void> {
@@ -101,7 +122,7 @@ async function addMissingFiles(out: string, tokenizer: Tokenizer, config: Config
     const settings = await loadImageSettings(out);
     await writeJson(join(out, "preprocessor_config.json"), {
       image_processor_type: "Qwen2VLImageProcessor",
-      processor_class: "Qwen2_5_VLProcessor",
+      processor_class: config.model_type === "qwen2_vl" ? "Qwen2VLProcessor" : "Qwen2_5_VLProcessor",
       min_pixels: settings.minPixels,
       max_pixels: settings.maxPixels,
       patch_size: settings.patchSize,

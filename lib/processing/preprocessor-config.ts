@@ -4,6 +4,9 @@ import { readJson } from "./json-file.js";
 
 const Triple = z.array(z.number()).length(3);
 
+/** Qwen's processors read the edges as numbers of pixels, of an area: `min_pixels` and `max_pixels` by older names. */
+const Size = z.looseObject({ shortest_edge: z.int().min(1).nullish(), longest_edge: z.int().min(1).nullish() });
+
 const ImageProcessorFields = z.looseObject({
   do_resize: z.boolean().nullish(),
   do_rescale: z.boolean().nullish(),
@@ -17,11 +20,13 @@ const ImageProcessorFields = z.looseObject({
   merge_size: z.int().min(1).nullish(),
   min_pixels: z.int().min(1).nullish(),
   max_pixels: z.int().min(1).nullish(),
-  size: z.looseObject({ shortest_edge: z.int().min(1).nullish(), longest_edge: z.int().min(1).nullish() }).nullish(),
+  size: Size.nullish(),
 });
 
-/** transformers 5 can put the image processor's settings into one file with the others. */
+/** transformers 5 puts the image processor's settings into one file with the others, and reads them there first. */
 const ProcessorFile = z.looseObject({ image_processor: ImageProcessorFields.optional() });
+
+type Fields = z.output<typeof ImageProcessorFields>;
 
 const ModelFile = z.looseObject({
   vision_config: z
@@ -48,12 +53,13 @@ export interface ImageSettings {
 const CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD = [0.26862954, 0.26130258, 0.27577711];
 const BICUBIC = 3;
+const DEFAULT_SIZE = { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
 
 /** Settings of a model's folder, with Qwen2-VL's defaults for what it leaves out. */
 export async function loadImageSettings(directory: string): Promise<ImageSettings> {
   const fields =
-    (await readJson(directory, "preprocessor_config.json", ImageProcessorFields)) ??
     (await readJson(directory, "processor_config.json", ProcessorFile))?.image_processor ??
+    (await readJson(directory, "preprocessor_config.json", ImageProcessorFields)) ??
     {};
   const vision = (await readJson(directory, "config.json", ModelFile))?.vision_config ?? {};
   if (fields.do_resize === false || (fields.resample ?? BICUBIC) !== BICUBIC) {
@@ -63,8 +69,7 @@ export async function loadImageSettings(directory: string): Promise<ImageSetting
   }
   const plain = fields.do_normalize === false;
   return {
-    minPixels: fields.min_pixels ?? fields.size?.shortest_edge ?? 56 * 56,
-    maxPixels: fields.max_pixels ?? fields.size?.longest_edge ?? 28 * 28 * 1280,
+    ...pixelLimits(fields, directory),
     patchSize: fields.patch_size ?? vision.patch_size ?? 14,
     temporalPatchSize: fields.temporal_patch_size ?? vision.temporal_patch_size ?? 2,
     mergeSize: fields.merge_size ?? vision.spatial_merge_size ?? 2,
@@ -72,4 +77,20 @@ export async function loadImageSettings(directory: string): Promise<ImageSetting
     std: plain ? [1, 1, 1] : (fields.image_std ?? CLIP_STD),
     rescaleFactor: fields.do_rescale === false ? 1 : (fields.rescale_factor ?? 1 / 255),
   };
+}
+
+/** `min_pixels` and `max_pixels` win over `size`, each by itself; a `size` must then hold both edges, and no others. */
+function pixelLimits(fields: Fields, directory: string): { minPixels: number; maxPixels: number } {
+  const size = fields.size ?? DEFAULT_SIZE;
+  const minPixels = fields.min_pixels ?? size.shortest_edge;
+  const maxPixels = fields.max_pixels ?? size.longest_edge;
+  const known = new Set(Object.keys(DEFAULT_SIZE));
+  const other = Object.entries(size).filter(([name, value]) => value != null && !known.has(name));
+  if (minPixels == null || maxPixels == null || other.length > 0) {
+    const got = JSON.stringify(size);
+    throw new VlmR1Error("ERR_MODEL", `${directory}: "size" of its image processor: expected both edges, got ${got}`, {
+      hint: 'Qwen\'s processors know {"shortest_edge": least pixels, "longest_edge": most pixels} alone.',
+    });
+  }
+  return { minPixels, maxPixels };
 }

@@ -31,7 +31,11 @@ export interface DecodeOptions {
   skipSpecialTokens?: boolean;
 }
 
-/** The tokenizer of a Hugging Face folder. */
+/**
+ * The tokenizer of a Hugging Face folder. Its ids are those of the Python library, except in texts with characters that
+ * are newer than that library's tables: marks since Unicode 10, whose order is normalised here and not there, and
+ * letters since Unicode 16, which are words here and symbols there.
+ */
 export class Tokenizer {
   /** One more than the highest token id. */
   readonly vocabSize: number;
@@ -53,16 +57,7 @@ export class Tokenizer {
   /** Reads tokenizer.json and tokenizer_config.json. */
   static async load(directory: string): Promise<Tokenizer> {
     const file = await readJson(directory, "tokenizer.json", TokenizerFile, "ERR_TOKENIZER");
-    if (file === undefined) {
-      if (!existsSync(directory)) {
-        throw new VlmR1Error("ERR_NOT_FOUND", `there is no folder ${directory}`, {
-          hint: "A model is a Hugging Face folder: config.json, tokenizer.json and model.safetensors.",
-        });
-      }
-      throw new VlmR1Error("ERR_TOKENIZER", `${directory} has no tokenizer.json`, {
-        hint: "Older folders hold vocab.json and merges.txt only: load and save the tokenizer once with transformers.",
-      });
-    }
+    if (file === undefined) throw noTokenizer(directory);
     const config = (await readJson(directory, "tokenizer_config.json", TokenizerConfig, "ERR_TOKENIZER")) ?? {
       chat_template: undefined,
     };
@@ -123,6 +118,23 @@ export class Tokenizer {
   private idOf(token: string | null | undefined): number | undefined {
     return typeof token === "string" ? this.tokenId(token) : undefined;
   }
+}
+
+/** Snapshots without tokenizer.json are from before 2023; every published Qwen2-VL and Qwen2.5-VL has one. */
+function noTokenizer(directory: string): VlmR1Error {
+  if (!existsSync(directory)) {
+    return new VlmR1Error("ERR_NOT_FOUND", `there is no folder ${directory}`, {
+      hint: "A model is a Hugging Face folder: config.json, tokenizer.json and model.safetensors.",
+    });
+  }
+  if (!existsSync(join(directory, "vocab.json"))) {
+    return new VlmR1Error("ERR_TOKENIZER", `${directory} has no tokenizer.json`, {
+      hint: "Fetch the model's folder again, with all of its files.",
+    });
+  }
+  return new VlmR1Error("ERR_TOKENIZER", `${directory} has vocab.json and merges.txt, but no tokenizer.json`, {
+    hint: "Fetch tokenizer.json from where the model was published, or have transformers write it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).",
+  });
 }
 
 function isByteLevel(file: z.output<typeof TokenizerFile>): boolean {

@@ -23,6 +23,7 @@ type Encoded = Awaited<ReturnType<typeof encodeRows>>;
 
 /** Steps in a row in which no row could be used, before the run is stopped. */
 const PATIENCE = 10;
+export const NAMED_ABOVE = "The warnings above name the rows and what is wrong with them.";
 
 /** Gives each step its rows, ready for the engine; bad ones are left out, named once and counted. */
 export class RowSource {
@@ -30,6 +31,8 @@ export class RowSource {
   /** By position in the run: rows that are being read ahead. */
   private readonly ahead = new Map<number, Promise<Encoded>>();
   private emptySteps = 0;
+  /** Rows of the data set that could not be used so far, by number. */
+  private readonly bad = new Set<number>();
 
   constructor(
     private readonly rows: readonly Row[],
@@ -44,8 +47,14 @@ export class RowSource {
     this.ahead.clear();
     const taken: PlacedRow[] = [];
     for (const [index, { encoded, failures }] of results.entries()) {
+      const place = places[index] as Place;
       for (const { row, message } of failures) this.tell(row, message, context);
-      if (encoded[0] !== undefined) taken.push({ ...encoded[0], place: places[index] as Place });
+      if (encoded[0] === undefined) {
+        this.bad.add(place.row);
+      } else {
+        this.bad.delete(place.row);
+        taken.push({ ...encoded[0], place });
+      }
     }
     this.checkEmpty(taken.length, places.length);
     return taken;
@@ -84,9 +93,9 @@ export class RowSource {
 
   private checkEmpty(taken: number, wanted: number): void {
     this.emptySteps = taken === 0 && wanted > 0 ? this.emptySteps + 1 : 0;
-    if (this.emptySteps < PATIENCE) return;
-    throw new VlmR1Error("ERR_DATA", `none of the rows of the last ${PATIENCE} steps could be used`, {
-      hint: "The warnings above name the rows and what is wrong with them.",
-    });
+    const all = this.bad.size === this.rows.length;
+    if (this.emptySteps < PATIENCE && !all) return;
+    const which = all ? `the ${this.rows.length} rows` : `the rows of the last ${PATIENCE} steps`;
+    throw new VlmR1Error("ERR_DATA", `none of ${which} could be used`, { hint: NAMED_ABOVE });
   }
 }

@@ -13,7 +13,7 @@ import { type LoopParts, trainStep } from "./loop.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
 import { resumeRun } from "./resume.js";
-import { RowSource } from "./rows.js";
+import { NAMED_ABOVE, RowSource } from "./rows.js";
 import { prepareRunFolder, writeRunFile } from "./run-folder.js";
 import { saveModelFolder } from "./save-model.js";
 import { learningRateAt } from "./schedule.js";
@@ -96,6 +96,7 @@ export class Trainer {
         if (this.isDue(this.config.saveSteps, run)) await this.saveCheckpoint(run);
         yield report;
       }
+      checkTrained(run);
       await this.saveCheckpoint(run);
       status = "finished";
     } catch (error) {
@@ -280,6 +281,12 @@ export class Trainer {
 
 function describeAdapter({ spec }: AdapterIdentity): RunStart["adapter"] {
   return { ranks: rankRange(spec), layers: spec.modules.length };
+}
+
+/** A run so short that it meets bad rows alone must not look as if it had trained. */
+function checkTrained({ state, parts: { totalSteps } }: OpenRun): void {
+  if (totalSteps === 0 || state.numTokens > 0) return;
+  throw new VlmR1Error("ERR_DATA", `none of the rows of ${totalSteps} steps could be used`, { hint: NAMED_ABOVE });
 }
 
 function makeObjective(plan: RunPlan, session: Session): Objective {

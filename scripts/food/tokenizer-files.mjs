@@ -29,7 +29,7 @@ const MODEL_MAX_LENGTH = 2048;
  * Renders messages as Qwen2.5-VL's template does: ChatML, a default system message, a placeholder
  * for each picture or video, numbered where add_vision_id is set.
  */
-const CHAT_TEMPLATE = `
+export const CHAT_TEMPLATE = `
 {%- set seen = namespace(images=0, videos=0) -%}
 {%- if messages and messages[0]['role'] != 'system' -%}
   {{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
@@ -151,7 +151,7 @@ function tokenizerConfig(added) {
   };
 }
 
-function preprocessorConfig() {
+export function preprocessorConfig() {
   return {
     image_processor_type: "Qwen2VLImageProcessor",
     processor_class: "Qwen2_5_VLProcessor",

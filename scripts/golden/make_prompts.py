@@ -20,19 +20,10 @@ SPECIAL = {
     "qwen2_5_vl_b": (289, ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|vision_start|>", "<|vision_end|>",
                            "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]),
 }
-TEMPLATE = (
-    "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}"
-    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
-    "You are a helpful assistant.<|im_end|>\n{% endif %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}<|im_end|>\n{% else %}"
-    "{% for content in message['content'] %}{% if content['type'] == 'image' or 'image' in content or 'image_url'"
-    " in content %}{% set image_count.value = image_count.value + 1 %}{% if add_vision_id %}Picture "
-    "{{ image_count.value }}: {% endif %}<|vision_start|><|image_pad|><|vision_end|>{% elif content['type'] == "
-    "'video' or 'video' in content %}{% set video_count.value = video_count.value + 1 %}{% if add_vision_id %}"
-    "Video {{ video_count.value }}: {% endif %}<|vision_start|><|video_pad|><|vision_end|>{% elif 'text' in "
-    "content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+# The project's own; it writes what the published template writes.
+FOOD = os.path.join(ROOT, "..", "..", "examples", "food", "tokenizer", "tokenizer_config.json")
+with open(FOOD, encoding="utf-8") as source:
+    TEMPLATE = json.load(source)["chat_template"]
 TEXTS = [
     "How many calories are in this dish?", "<answer>412 kcal</answer>", "  two  spaces\n\n\nand lines\t",
     "it's I'LL we've 1234567890", "e\u0301 is folded to \u00e9", "\u6599\u7406\u306e\u30ab\u30ed\u30ea\u30fc \U0001f35c",

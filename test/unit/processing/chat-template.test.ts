@@ -20,25 +20,6 @@ async function render(folder: string): Promise<string> {
 }
 
 describe("ChatTemplate", () => {
-  it("takes chat_template.jinja before chat_template.json before tokenizer_config.json", async () => {
-    const config = { "tokenizer_config.json": JSON.stringify({ chat_template: "config" }) };
-    const json = { ...config, "chat_template.json": JSON.stringify({ chat_template: "json" }) };
-    const jinja = { ...json, "chat_template.jinja": "jinja" };
-    expect(await render(await folderWith(config))).toBe("config");
-    expect(await render(await folderWith(json))).toBe("json");
-    expect(await render(await folderWith(jinja))).toBe("jinja");
-  });
-
-  it("takes the default of several named templates", async () => {
-    const named = [
-      { name: "tool_use", template: "tools" },
-      { name: "default", template: "plain" },
-    ];
-    expect(await render(await folderWith({ "tokenizer_config.json": JSON.stringify({ chat_template: named }) }))).toBe(
-      "plain",
-    );
-  });
-
   it("gives templates the special tokens, absent ones as nothing", async () => {
     const files = {
       "tokenizer_config.json": JSON.stringify({ eos_token: { content: "<end>" }, bos_token: null }),

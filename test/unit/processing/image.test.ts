@@ -109,17 +109,6 @@ describe("decodeImage", () => {
 });
 
 describe("a file that is no picture", () => {
-  it.each([
-    ["picture.bmp", "BM\0\0\0\0", "BMP"],
-    ["empty.png", "", "empty"],
-    ["page.jpg", "\n<!DOCTYPE html><html><body>404</body></html>", "HTML"],
-    ["noise.png", "just some text", "not a picture"],
-  ])("%s is named with its reason", async (name, content, reason) => {
-    const path = write(name, content);
-    const error = { code: "ERR_IMAGE", message: expect.stringMatching(new RegExp(`${name}.*${reason}`)) };
-    await expect(decodeImage(path)).rejects.toMatchObject(error);
-  });
-
   it.each(["png", "jpeg", "webp"] as const)("a truncated %s is named", async (format) => {
     const noise = Uint8Array.from({ length: 90 * 90 * 3 }, (_, i) => (i * i * 31) % 251);
     const whole = await sharp(noise, { raw: { width: 90, height: 90, channels: 3 } })
@@ -128,13 +117,5 @@ describe("a file that is no picture", () => {
     const path = write(`cut.${format}`, whole.subarray(0, Math.floor(whole.length / 2)));
     const error = { code: "ERR_IMAGE", message: expect.stringContaining(`cut.${format}`) };
     await expect(decodeImage(path)).rejects.toMatchObject(error);
-  });
-
-  it("a missing file is named", async () => {
-    const path = join(folder, "nowhere.png");
-    await expect(decodeImage(path)).rejects.toMatchObject({
-      code: "ERR_NOT_FOUND",
-      message: expect.stringContaining("nowhere.png"),
-    });
   });
 });
