@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "io/names.h"
 #include "io/safetensors.h"
 #include "tests/testing.h"
 
@@ -239,6 +240,47 @@ TEST(checkpoint_state_of_another_model_changes_nothing) {
   EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "step count",
                     load_state(*fixture.backend, fixture.store, folder.file("s")));
   EXPECT_TRUE(same_bits(fixture.get("a.weight"), before));
+}
+
+TEST(checkpoint_names_of_every_kind) {
+  const char* published[] = {"model.layers.3.mlp.up_proj.weight", "visual.merger.mlp.0.bias", "lm_head.weight",
+                             "model.embed_tokens.weight", "model.norm.weight"};
+  const char* runtime[] = {"model.language_model.layers.3.mlp.up_proj.weight", "model.visual.merger.mlp.0.bias",
+                           "lm_head.weight", "model.language_model.embed_tokens.weight",
+                           "model.language_model.norm.weight"};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(runtime_name(published[i]), runtime[i]);
+    EXPECT_EQ(published_name(runtime[i]), published[i]);
+    EXPECT_EQ(published_name(published[i]), published[i]);
+  }
+  const std::string a = "model.layers.0.self_attn.q_proj.lora_A.weight";
+  EXPECT_EQ(peft_name(a), "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight");
+  EXPECT_EQ(from_peft_name(peft_name(a)), a);
+  EXPECT_EQ(from_peft_name("base_model.model." + a), a);
+  EXPECT_EQ(from_peft_name("base_model.model.visual.blocks.0.attn.qkv.lora_B.default.weight"),
+            "visual.blocks.0.attn.qkv.lora_B.weight");
+}
+
+TEST(checkpoint_runtime_names_load_and_no_name_twice) {
+  const TemporaryFolder folder;
+  Fixture saved, loaded;
+  std::vector<std::vector<float>> values;
+  std::vector<TensorToWrite> tensors;
+  for (const Parameter& p : saved.store.all()) {
+    values.push_back(saved.get(p.name));
+    std::vector<int64_t> axes;
+    for (int i = 0; i < p.shape.rank(); ++i) axes.push_back(p.shape[i]);
+    tensors.push_back({runtime_name(p.name), "F32", axes, nullptr});
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].data = values[i].data();
+  write_safetensors(folder.file("model.safetensors"), tensors, {});
+  for (Parameter& p : loaded.store.all()) loaded.set(p.value, -1.0f);
+  load(loaded, folder.path());
+  expect_same_parameters(saved, loaded);
+  tensors.push_back(tensors[0]);
+  tensors.back().name = published_name(tensors[0].name);
+  write_safetensors(folder.file("model.safetensors"), tensors, {});
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "is there under two names", load(loaded, folder.path()));
 }
 
 }  // namespace
