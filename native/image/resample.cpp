@@ -17,6 +17,7 @@ constexpr int kPrecisionBits = 32 - 8 - 2;
 constexpr double kSupport = 2.0;
 constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr int64_t kMaxPixels = int64_t{1} << 28;
+constexpr int64_t kTall = 100;  // times its width
 
 double bicubic(double x) {
   constexpr double a = -0.5;
@@ -130,10 +131,16 @@ std::vector<uint8_t> resize_bicubic(const uint8_t* rgb, int64_t width, int64_t h
                                     int64_t out_height) {
   check_size("picture", width, height);
   check_size("resized picture", out_width, out_height);
-  check_size("picture between the passes", out_width, height);
   // A pass that changes no size is left out, as in PIL: it would round once more.
   if (out_width == width && out_height == height) return {rgb, rgb + width * height * kChannels};
   if (out_width == width) return resize_columns(rgb, width, height, out_height);
+  // PIL shrinks the columns of a very tall picture first; the rounding between the passes shows the order.
+  if (height > kTall * width && out_height < height) {
+    check_size("picture between the passes", width, out_height);
+    const std::vector<uint8_t> low = resize_columns(rgb, width, height, out_height);
+    return resize_rows(low.data(), width, out_height, out_width);
+  }
+  check_size("picture between the passes", out_width, height);
   std::vector<uint8_t> wide = resize_rows(rgb, width, height, out_width);
   if (out_height == height) return wide;
   return resize_columns(wide.data(), out_width, height, out_height);

@@ -16,7 +16,7 @@ from pictures import decode
 FOLDER = os.path.join(ROOT, "formats")
 WIDTH, HEIGHT = 13, 9
 # Width and height; the last three have an aspect ratio over 200.
-SHAPES = [(1, 1), (1, 200), (200, 1), (2, 399), (10000, 50), (29, 2900), (1200, 900), (3000, 2000), (1, 201), (201, 1), (10051, 50)]
+SHAPES = [(1, 1), (1, 200), (200, 1), (2, 399), (10000, 50), (29, 2900), (29, 5600), (1200, 900), (3000, 2000), (1, 201), (201, 1), (10051, 50)]
 SAMPLES = 97
 ADOBE = b"\xff\xee\x00\x0eAdobe"
 
