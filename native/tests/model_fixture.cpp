@@ -30,12 +30,17 @@ GoldenCases::GoldenCases(const std::string& folder)
     const auto& grids = c.at("images").as_array();
     if (!grids.empty()) {
       const std::vector<float> pixels = tensors_.f32(out.name + ".pixel_values");
-      size_t next = 0;
+      size_t next = 0, patches = 0;
+      for (const Json& grid : grids) {
+        const auto g = int_list(grid);
+        patches += static_cast<size_t>(g[0]) * g[1] * g[2];
+      }
+      const size_t elements = pixels.size() / patches;
       for (const Json& grid : grids) {
         const auto g = int_list(grid);
         auto picture = std::make_shared<Picture>();
         picture->grid = {g[0], g[1], g[2]};
-        const size_t count = static_cast<size_t>(picture->patches()) * 1176;
+        const size_t count = static_cast<size_t>(picture->patches()) * elements;
         picture->pixel_values.assign(pixels.begin() + next, pixels.begin() + next + count);
         next += count;
         out.prompt.pictures.push_back(picture);

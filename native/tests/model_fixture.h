@@ -47,7 +47,7 @@ class GoldenCases {
 };
 
 inline const std::vector<std::string>& golden_models() {
-  static const std::vector<std::string> kFolders{"qwen2_5_vl_a", "qwen2_5_vl_b"};
+  static const std::vector<std::string> kFolders{"qwen2_5_vl_a", "qwen2_5_vl_b", "qwen2_vl_a", "qwen2_vl_b"};
   return kFolders;
 }
 

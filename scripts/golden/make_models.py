@@ -1,12 +1,16 @@
-"""Writes test/golden/qwen2_5_vl_{a,b}: the folders, then the cases, gradients and generations."""
+"""Writes test/golden/{qwen2_5_vl,qwen2_vl}_{a,b}: the folders, then the cases, gradients and generations.
+Arguments: the folders to write; without any, all."""
 import os
+import sys
 
 import torch
 
 from common import ROOT, named_parameters, setup, versions, write_json
 from tiny_models import NAMES, load, make, save
 
-SEEDS = {"qwen2_5_vl_a": 11, "qwen2_5_vl_b": 23}
+SEEDS = {"qwen2_5_vl_a": 11, "qwen2_5_vl_b": 23, "qwen2_vl_a": 31, "qwen2_vl_b": 59}
+# The optimizer does not know the family: its steps are kept for one.
+WITH_ADAMW = ["qwen2_5_vl_a", "qwen2_5_vl_b"]
 # name, pieces of the prompt: a number of text tokens, or a picture's grid (t, h, w)
 CASES = {
     "qwen2_5_vl_a": [
@@ -20,6 +24,19 @@ CASES = {
         ("one_image", [5, (1, 10, 6), 4], 8),
         ("two_images", [2, (1, 6, 4), 1, (1, 4, 10), 8], 9),
         ("wide", [6, (1, 4, 20), 5], 7),
+    ],
+    "qwen2_vl_a": [
+        ("text", [11], 6),
+        ("one_image", [3, (1, 6, 4), 5], 7),
+        ("two_images", [2, (1, 4, 6), 4, (1, 6, 2), 5], 8),
+        ("wide", [4, (1, 2, 14), 2], 5),
+    ],
+    # A grid of two frames is no still picture, but what the model makes of one.
+    "qwen2_vl_b": [
+        ("text", [8], 7),
+        ("one_image", [4, (1, 8, 6), 3], 6),
+        ("two_images", [3, (1, 6, 4), 1, (1, 4, 6), 6], 8),
+        ("frames", [5, (2, 4, 6), 4], 6),
     ],
 }
 NEW_TOKENS = 24
@@ -38,8 +55,12 @@ def build_case(config, pieces, completion_length, generator):
         pads = [config.image_token_id] * (count // 4)
         prompt += [config.vision_start_token_id, *pads, config.vision_end_token_id]
         grids.append(list(piece))
-        pixels.append(torch.randn((count, 1176), generator=generator))
+        pixels.append(torch.randn((count, patch_elements(config.vision_config)), generator=generator))
     return prompt, grids, pixels, words(completion_length)
+
+
+def patch_elements(vision):
+    return vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
 
 
 def model_inputs(model, tokens, grids, pixels):
@@ -125,8 +146,8 @@ def run_case(model, name, case, tensors):
     }
 
 
-def train_step(model, folder, case):
-    """Gradients of the mean NLL, and the parameters after clipping and one and two AdamW steps."""
+def gradients(model, folder, case):
+    """Gradients of the mean NLL."""
     prompt, grids, pixels, completion = case
     inputs = model_inputs(model, prompt + completion, grids, pixels)
     _, picked = forward(model, inputs, len(prompt))
@@ -136,6 +157,12 @@ def train_step(model, folder, case):
     for key, p in parameters.items():
         assert p.grad is not None and p.grad.abs().max() > 1e-7, key
     save(os.path.join(folder, "gradients.safetensors"), {k: p.grad for k, p in parameters.items()})
+    return loss.double().item()
+
+
+def train_step(model, folder, loss):
+    """The parameters after clipping and one and two AdamW steps, from the gradients that lie there."""
+    parameters = named_parameters(model)
     decayed = [p for p in parameters.values() if p.dim() >= 2]
     others = [p for p in parameters.values() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
@@ -149,7 +176,7 @@ def train_step(model, folder, case):
     stepped |= {f"step2.{k}": p.data for k, p in parameters.items() if p.numel() <= 4096}
     save(os.path.join(folder, "adamw.safetensors"), stepped)
     return {
-        "case": "two_images", "loss": loss.double().item(), "grad_norm": norm.double().item(),
+        "case": "two_images", "loss": loss, "grad_norm": norm.double().item(),
         "max_grad_norm": 1.0, "learning_rate": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8,
         "weight_decay": 0.1, "weight_decay_on": "tensors of two axes or more",
         "step2": "a second step, its gradients = -0.3 x the clipped ones; tensors of <= 4096 numbers",
@@ -158,7 +185,7 @@ def train_step(model, folder, case):
 
 def main():
     setup()
-    for name in NAMES:
+    for name in sys.argv[1:] or NAMES:
         make(name, SEEDS[name])
         folder = os.path.join(ROOT, name)
         model = load(folder)
@@ -168,10 +195,10 @@ def main():
         for case_name, case in cases.items():
             rows.append(run_case(model, case_name, case, tensors))
         save(os.path.join(folder, "cases.safetensors"), tensors)
-        training = train_step(load(folder), folder, cases["two_images"])
-        write_json(
-            os.path.join(folder, "cases.json"), {"versions": versions(), "training": training, "cases": rows}
-        )
+        trained = load(folder)
+        loss = gradients(trained, folder, cases["two_images"])
+        training = {"training": train_step(trained, folder, loss)} if name in WITH_ADAMW else {}
+        write_json(os.path.join(folder, "cases.json"), {"versions": versions(), **training, "cases": rows})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Gives the two tiny models a tokenizer and a chat template, and writes prompts.json beside each:
-conversations -> rendered text -> token ids -> log-probabilities of the answers."""
+"""Gives the tiny models a tokenizer and a chat template, and writes prompts.json beside each:
+conversations -> rendered text -> token ids -> log-probabilities of the answers.
+Arguments: the folders to write; without any, all."""
 import json
 import os
+import sys
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -14,11 +16,13 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
+ENDS = ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|vision_start|>", "<|vision_end|>"]
+PADS = ["<|image_pad|>", "<|video_pad|>"]
 SPECIAL = {
-    "qwen2_5_vl_a": (309, ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|vision_start|>", "<|vision_end|>",
-                           "<|image_pad|>", "<|video_pad|>"]),
-    "qwen2_5_vl_b": (289, ["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|vision_start|>", "<|vision_end|>",
-                           "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]),
+    "qwen2_5_vl_a": (309, [*ENDS, *PADS]),
+    "qwen2_5_vl_b": (289, [*ENDS, "<|vision_pad|>", *PADS]),
+    "qwen2_vl_a": (289, [*ENDS, *PADS]),
+    "qwen2_vl_b": (289, [*ENDS, "<|vision_pad|>", *PADS]),
 }
 # The project's own; it writes what the published template writes.
 FOOD = os.path.join(ROOT, "..", "..", "examples", "food", "tokenizer", "tokenizer_config.json")
@@ -83,7 +87,7 @@ def prompt_case(oracle, row):
 def main():
     setup()
     rows = read_rows(os.path.join(ROOT, "conversations.json"))
-    for name in NAMES:
+    for name in sys.argv[1:] or NAMES:
         folder = os.path.join(ROOT, name)
         plain = write_tokenizer(name, folder)
         oracle = Oracle(folder, ROOT)

@@ -35,13 +35,17 @@ VisionConfig parse_vision(const Json& json, const qwen_vl::Config& config) {
   const std::string where = "vision_config.";
   VisionConfig v{};
   v.patches = config.patches;
-  v.depth = positive_or(json, where, "depth", kDepth);
-  v.embed_dim = positive_or(json, where, "embed_dim", kEmbedDim);
-  v.heads = positive_or(json, where, "num_heads", kHeads);
+  v.depth = positive_or(json, where, "depth", qwen_vl::kMostLayers, kDepth);
+  v.embed_dim = positive_or(json, where, "embed_dim", qwen_vl::kMostWidth, kEmbedDim);
+  v.heads = positive_or(json, where, "num_heads", qwen_vl::kMostWidth, kHeads);
   qwen_vl::check_tower_heads(v.embed_dim, v.heads);
-  v.intermediate_size = static_cast<int64_t>(static_cast<double>(v.embed_dim) * json.double_or("mlp_ratio", kMlpRatio));
-  check(v.intermediate_size > 0, ErrorCode::kConfig, "config.json: vision_config.mlp_ratio: expected a value above 0");
-  v.out_hidden_size = positive_or(json, where, "hidden_size", kHiddenSize);
+  const double ratio = json.double_or("mlp_ratio", kMlpRatio);
+  const double inner = static_cast<double>(v.embed_dim) * ratio;
+  check(inner >= 1 && inner <= qwen_vl::kMostWidth, ErrorCode::kConfig,
+        "config.json: vision_config.mlp_ratio: expected a feed-forward layer of 1 to ", qwen_vl::kMostWidth,
+        " features, got ", v.embed_dim, " · ", ratio);
+  v.intermediate_size = static_cast<int64_t>(inner);
+  v.out_hidden_size = positive_or(json, where, "hidden_size", qwen_vl::kMostWidth, kHiddenSize);
   check(v.out_hidden_size == config.text.hidden_size, ErrorCode::kConfig,
         "config.json: vision_config.hidden_size: expected the text's hidden_size ", config.text.hidden_size, ", got ",
         v.out_hidden_size);

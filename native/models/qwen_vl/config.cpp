@@ -7,14 +7,15 @@ namespace vlmr1::qwen_vl {
 
 namespace {
 
-// theta and the M-RoPE sections stand at the top (flat), in rope_scaling, or in rope_parameters (nested).
+// The M-RoPE sections stand in rope_scaling (transformers 4) or rope_parameters (5), theta there or beside it.
 void parse_rope(const Json& text, TextConfig& out) {
-  out.rope_theta = nested_theta(text, text.double_or("rope_theta", 1e6));
+  const Json* rope = text.find("rope_scaling");
+  if (!rope || !rope->is_object()) rope = text.find("rope_parameters");
+  const double beside = text.double_or("rope_theta", 1e6);
+  out.rope_theta = rope && rope->is_object() ? rope->double_or("rope_theta", beside) : beside;
   check(out.rope_theta > 0, ErrorCode::kConfig, "config.json: rope_theta: expected a value above 0, got ",
         out.rope_theta);
   out.mrope_section = {16, 24, 24};
-  const Json* parameters = text.find("rope_parameters");
-  const Json* rope = parameters && parameters->is_object() ? parameters : text.find("rope_scaling");
   if (rope && rope->is_object()) {
     const std::string type = rope->string_or("rope_type", rope->string_or("type", "default"));
     check(type == "default" || type == "mrope", ErrorCode::kConfig,
@@ -28,7 +29,8 @@ void parse_rope(const Json& text, TextConfig& out) {
   }
   int64_t total = 0;
   for (const int64_t size : out.mrope_section) {
-    check(size >= 0, ErrorCode::kConfig, "config.json: mrope_section: expected sizes of at least 0, got ", size);
+    check(size >= 0 && size <= out.head_size, ErrorCode::kConfig,
+          "config.json: mrope_section: expected sizes of 0 to half the head size, got ", size);
     total += size;
   }
   check(2 * total == out.head_size, ErrorCode::kConfig, "config.json: mrope_section: expected a sum of ",
@@ -47,14 +49,14 @@ bool slides(const Json& text, int64_t layers) {
 }
 
 void parse_heads(const Json& json, TextConfig& t) {
-  t.heads = positive(json, "", "num_attention_heads");
-  t.kv_heads = positive_or(json, "", "num_key_value_heads", t.heads);
+  t.heads = positive(json, "", "num_attention_heads", kMostWidth);
+  t.kv_heads = positive_or(json, "", "num_key_value_heads", kMostWidth, t.heads);
   check(t.heads % t.kv_heads == 0, ErrorCode::kConfig, "config.json: num_attention_heads ", t.heads,
         " is not a multiple of num_key_value_heads ", t.kv_heads);
   check(t.hidden_size % t.heads == 0, ErrorCode::kConfig, "config.json: hidden_size ", t.hidden_size,
         " is not a multiple of num_attention_heads ", t.heads);
   t.head_size = t.hidden_size / t.heads;
-  const int64_t head_dim = positive_or(json, "", "head_dim", t.head_size);
+  const int64_t head_dim = positive_or(json, "", "head_dim", kMostWidth, t.head_size);
   check(head_dim == t.head_size, ErrorCode::kConfig,
         "config.json: head_dim: expected hidden_size / num_attention_heads = ", t.head_size, ", got ", head_dim);
 }
@@ -63,12 +65,12 @@ TextConfig parse_text(const Json& top) {
   const Json* nested = top.find("text_config");
   const Json& json = nested && nested->is_object() ? *nested : top;
   TextConfig t{};
-  t.vocab_size = positive(json, "", "vocab_size");
-  t.hidden_size = positive(json, "", "hidden_size");
-  t.layers = positive(json, "", "num_hidden_layers");
+  t.vocab_size = positive(json, "", "vocab_size", kMostTokens);
+  t.hidden_size = positive(json, "", "hidden_size", kMostWidth);
+  t.layers = positive(json, "", "num_hidden_layers", kMostLayers);
   parse_heads(json, t);
-  t.intermediate_size = positive(json, "", "intermediate_size");
-  t.max_positions = positive_or(json, "", "max_position_embeddings", 32768);
+  t.intermediate_size = positive(json, "", "intermediate_size", kMostWidth);
+  t.max_positions = positive_or(json, "", "max_position_embeddings", kMostTokens, 32768);
   t.rms_eps = json.double_or("rms_norm_eps", 1e-5);
   t.tied = top.bool_or("tie_word_embeddings", false) || json.bool_or("tie_word_embeddings", false);
   const std::string act = json.string_or("hidden_act", "silu");
@@ -82,12 +84,23 @@ TextConfig parse_text(const Json& top) {
 PatchConfig parse_patches(const Json& vision) {
   const std::string where = "vision_config.";
   PatchConfig p{};
-  p.in_channels = positive_or(vision, where, "in_channels", positive_or(vision, where, "in_chans", 3));
-  p.patch_size = positive_or(vision, where, "patch_size", positive_or(vision, where, "spatial_patch_size", 14));
-  p.temporal_patch_size = positive_or(vision, where, "temporal_patch_size", 2);
-  p.merge_size = positive_or(vision, where, "spatial_merge_size", 2);
-  p.rope_theta = nested_theta(vision, 10000.0);
+  p.in_channels =
+      positive_or(vision, where, "in_channels", kMostPixels, positive_or(vision, where, "in_chans", kMostPixels, 3));
+  p.patch_size = positive_or(vision, where, "patch_size", kMostPixels,
+                             positive_or(vision, where, "spatial_patch_size", kMostPixels, 14));
+  p.temporal_patch_size = positive_or(vision, where, "temporal_patch_size", kMostPixels, 2);
+  p.merge_size = positive_or(vision, where, "spatial_merge_size", kMostMerged, 2);
+  p.rope_theta = 10000.0;
+  const Json* rope = vision.find("rope_parameters");
+  if (rope && rope->is_object()) p.rope_theta = rope->double_or("rope_theta", p.rope_theta);
   return p;
+}
+
+int32_t token_id(const Json& json, const char* key, int64_t fallback, int64_t vocab_size) {
+  const int64_t id = json.int_or(key, fallback);
+  check(id >= 0 && id < vocab_size, ErrorCode::kConfig, "config.json: ", key, ": expected an id in the vocabulary of ",
+        vocab_size, ", got ", id);
+  return static_cast<int32_t>(id);
 }
 
 }  // namespace
@@ -97,11 +110,8 @@ Config parse_config(const Json& json) {
   c.model_type = json.at("model_type").as_string();
   c.text = parse_text(json);
   c.patches = parse_patches(json.at("vision_config"));
-  c.image_token_id = static_cast<int32_t>(json.int_or("image_token_id", 151655));
-  c.video_token_id = static_cast<int32_t>(json.int_or("video_token_id", 151656));
-  for (int32_t id : {c.image_token_id, c.video_token_id})
-    check(id >= 0 && id < c.text.vocab_size, ErrorCode::kConfig, "config.json: picture token ", id,
-          " is outside the vocabulary of ", c.text.vocab_size);
+  c.image_token_id = token_id(json, "image_token_id", 151655, c.text.vocab_size);
+  c.video_token_id = token_id(json, "video_token_id", 151656, c.text.vocab_size);
   return c;
 }
 
