@@ -63,7 +63,7 @@ export class HubClient {
   }
 
   /** Turns what breaks in the middle of a body into `Transient`. */
-  broken(error: unknown, what: string): unknown {
+  broken(error: unknown, what: string): Transient {
     throwIfAborted(this.listener.signal);
     return new Transient(`the connection to ${this.host} broke during ${what}: ${networkReason(error)}`, {
       cause: error,
@@ -88,16 +88,16 @@ export class HubClient {
     const question = this.question(revision);
     for (;;) {
       const watchdog = new Watchdog(this.settings.timeout, this.listener.signal);
-      const send = (url: unknown, init?: { headers?: unknown }) =>
-        this.request(String(url), init?.headers as Headers, watchdog.signal, question);
+      const send = (url: unknown, init?: { headers?: unknown }) => {
+        watchdog.touch();
+        return this.request(String(url), init?.headers as Headers, watchdog.signal, question);
+      };
       try {
         return await use({ hubUrl: this.settings.endpoint, fetch: send as typeof fetch });
       } catch (error) {
         if (error instanceof VlmR1Error) throw error;
         if (error instanceof SyntaxError) throw this.nonsense("something that is not JSON", error);
-        await patience.afterFailure(
-          error instanceof Transient ? error : (this.broken(error, "a question") as Transient),
-        );
+        await patience.afterFailure(error instanceof Transient ? error : this.broken(error, "a question"));
       } finally {
         watchdog.stop();
       }

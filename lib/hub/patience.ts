@@ -44,7 +44,9 @@ export class Patience {
     const { askedWait } = problem;
     const asked = askedWait === undefined ? "" : `; it asks to wait ${Math.ceil(askedWait / 1000)} s`;
     return new VlmR1Error("ERR_NETWORK", `${problem.message}${asked}`, {
-      hint: "Try again later: what was fetched so far is kept. HF_ENDPOINT names another server, HF_HUB_OFFLINE=1 uses the cache alone.",
+      hint:
+        "Try again later: what was fetched so far is kept. HF_ENDPOINT names another server; behind a proxy set " +
+        "HTTPS_PROXY and, for a Node that knows it, NODE_USE_ENV_PROXY=1.",
       cause: problem,
     });
   }

@@ -48,6 +48,8 @@ export class HubServer {
   readonly asked: Asked[] = [];
   /** Files per page of a listing. */
   pageSize = 1000;
+  /** Further pages of a listing are said to be on the other server. */
+  pagesElsewhere = false;
   url = "";
   private cdnUrl = "";
   private readonly repositories = new Map<string, Repository>();
@@ -89,6 +91,7 @@ export class HubServer {
     this.asked.length = 0;
     this.faults.clear();
     this.pageSize = 1000;
+    this.pagesElsewhere = false;
   }
 
   async stop(): Promise<void> {
@@ -143,7 +146,8 @@ export class HubServer {
       if (!isLarge(content)) return entry;
       return { ...entry, lfs: { oid: sha256(content), size: content.length, pointerSize: 130 } };
     });
-    if (end < files.size) response.setHeader("Link", `<${this.url}${path}cursor=${end}>; rel="next"`);
+    if (end < files.size)
+      response.setHeader("Link", `<${this.pagesElsewhere ? this.cdnUrl : this.url}${path}cursor=${end}>; rel="next"`);
     return sendJson(response, [{ type: "directory", path: "onnx", size: 0, oid: "0".repeat(40) }, ...entries]);
   }
 
