@@ -120,7 +120,6 @@ export class PartialFile {
       this.hash.update(piece as Buffer);
       this.bytes += (piece as Buffer).length;
     }
-    if (this.bytes > this.file.size) await this.reset();
   }
 }
 
