@@ -2,6 +2,7 @@ export * from "./config/index.js";
 export * from "./data/datasets/index.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";
+export * from "./hub/index.js";
 export * from "./processing/index.js";
 export * as rewards from "./rewards/index.js";
 export * from "./trainer/index.js";

@@ -1,5 +1,11 @@
 export { type AdapterModule, type AdapterSpec, adapterModule, loraArgs, rankRange } from "./adapter.js";
-export { describeFolder, type ModelSource, openStoredAdapter, resolveModelSource } from "./model-source.js";
+export {
+  describeFolder,
+  type ModelNames,
+  type ModelSource,
+  openStoredAdapter,
+  resolveModelSource,
+} from "./model-source.js";
 export { matchModules, matchParameters } from "./patterns.js";
 export { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./peft-config.js";
 export { readAdapter, type StoredAdapter } from "./read-adapter.js";

@@ -2,9 +2,19 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, ModelDescription } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
+import { type FetchOptions, resolveModel, snapshotCommit } from "../hub/index.js";
 import { readModelConfigText } from "../processing/index.js";
 import { ADAPTER_CONFIG, readPeftConfig } from "./peft-config.js";
 import { readAdapter, type StoredAdapter } from "./read-adapter.js";
+
+/** Folders or hub names. */
+export interface ModelNames {
+  /** May be an adapter, which names the model that it belongs to. */
+  model: string;
+  /** Of `model`, where that is a hub name. */
+  revision?: string | undefined;
+  adapter?: string | undefined;
+}
 
 /** Where weights come from. */
 export interface ModelSource {
@@ -12,23 +22,68 @@ export interface ModelSource {
   directory: string;
   /** A folder in PEFT's format that is put on it. */
   adapter: string | undefined;
+  /** Names that lead to the same weights for ever: folders as they were given, hub names with their commits. */
+  names: ModelNames;
 }
 
-/** `model` may be the folder of an adapter, which names the model that it belongs to. */
-export async function resolveModelSource(model: string, adapter?: string): Promise<ModelSource> {
-  if (!isAdapterFolder(model)) return { directory: model, adapter };
-  if (adapter !== undefined) {
-    throw new VlmR1Error("ERR_CONFIG", `model: ${model} is an adapter, and adapter is given too`, {
-      hint: "Give the base model's folder as model; one adapter can be used at a time.",
+/** A folder with the name that led to it. */
+interface Found {
+  name: string;
+  folder: string;
+  /** Of a hub name. */
+  commit: string | undefined;
+}
+
+/** Finds a model and its adapter, and fetches what only the hub has. */
+export async function resolveModelSource(names: ModelNames, fetching: FetchOptions = {}): Promise<ModelSource> {
+  const model = await find(names.model, names.revision, fetching);
+  if (!isAdapterFolder(model.folder)) {
+    const adapter = names.adapter === undefined ? undefined : await find(names.adapter, undefined, fetching);
+    return sourceOf(model, adapter);
+  }
+  if (names.adapter !== undefined) {
+    throw new VlmR1Error("ERR_CONFIG", `model: ${names.model} is an adapter, and adapter is given too`, {
+      hint: "Give the base model as model; one adapter can be used at a time.",
     });
   }
-  const { base_model_name_or_path: base } = await readPeftConfig(model);
-  if (base !== undefined && base !== null && existsSync(join(base, "config.json"))) {
-    return { directory: base, adapter: model };
+  return sourceOf(await findBase(model, fetching), model);
+}
+
+async function find(name: string, revision: string | undefined, fetching: FetchOptions): Promise<Found> {
+  const folder = await resolveModel(name, { ...fetching, revision });
+  if (folder === name) return { name, folder, commit: undefined };
+  return { name: name.split("@")[0] as string, folder, commit: snapshotCommit(folder) };
+}
+
+async function findBase(adapter: Found, fetching: FetchOptions): Promise<Found> {
+  const { base_model_name_or_path: name, revision } = await readPeftConfig(adapter.folder);
+  const base = typeof name === "string" ? await findIfThere(name, revision ?? undefined, fetching) : undefined;
+  if (base !== undefined && existsSync(join(base.folder, "config.json"))) return base;
+  const message = `${adapter.name} is an adapter of ${name ?? "an unnamed model"}, which is not there`;
+  throw new VlmR1Error("ERR_MODEL", message, { hint: `Give both: --model BASE --adapter ${adapter.name}` });
+}
+
+async function findIfThere(
+  name: string,
+  revision: string | undefined,
+  fetching: FetchOptions,
+): Promise<Found | undefined> {
+  try {
+    // Other writers give folders a revision too, which means nothing.
+    return await find(name, existsSync(name) ? undefined : revision, fetching);
+  } catch (error) {
+    if (error instanceof VlmR1Error && error.code === "ERR_NOT_FOUND") return undefined;
+    throw error;
   }
-  throw new VlmR1Error("ERR_MODEL", `${model} is an adapter of ${base ?? "an unnamed model"}, which is not there`, {
-    hint: `Give both: --model BASE --adapter ${model}`,
-  });
+}
+
+function sourceOf(model: Found, adapter: Found | undefined): ModelSource {
+  const pinned = adapter?.commit === undefined ? adapter?.name : `${adapter.name}@${adapter.commit}`;
+  return {
+    directory: model.folder,
+    adapter: adapter?.folder,
+    names: { model: model.name, revision: model.commit, adapter: pinned },
+  };
 }
 
 function isAdapterFolder(folder: string): boolean {
@@ -41,7 +96,10 @@ export async function describeFolder(engine: Engine, directory: string): Promise
 }
 
 /** The adapter of a source, checked against its model; undefined where it has none. */
-export async function openStoredAdapter(engine: Engine, source: ModelSource): Promise<StoredAdapter | undefined> {
+export async function openStoredAdapter(
+  engine: Engine,
+  source: Pick<ModelSource, "directory" | "adapter">,
+): Promise<StoredAdapter | undefined> {
   if (source.adapter === undefined) return undefined;
   return readAdapter(source.adapter, await describeFolder(engine, source.directory));
 }

@@ -10,6 +10,8 @@ export const ADAPTER_WEIGHTS = "adapter_model.safetensors";
 const LoraConfig = z.looseObject({
   peft_type: z.literal("LORA"),
   base_model_name_or_path: z.string().nullish(),
+  /** Of the base model. */
+  revision: z.string().nullish(),
   r: z.int().min(1),
   lora_alpha: z.number(),
   lora_dropout: z.number().min(0).lt(1).default(0),
@@ -22,7 +24,7 @@ export type PeftLoraConfig = z.output<typeof LoraConfig>;
 
 /** Fields that do not change what a finished adapter computes: where it came from, how it was made and trained. */
 const WITHOUT_EFFECT = new Set([
-  ...["task_type", "auto_mapping", "peft_version", "revision", "inference_mode", "runtime_config"],
+  ...["task_type", "auto_mapping", "peft_version", "inference_mode", "runtime_config"],
   ...["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "ensure_weight_tying"],
   ...["megatron_config", "megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config"],
   ...["velora_config", "qalora_group_size"],

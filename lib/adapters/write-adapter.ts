@@ -13,6 +13,8 @@ export interface AdapterIdentity {
   description: ModelDescription;
   /** The base model as PEFT is to find it: a name on the hub or a path. */
   baseModel: string;
+  /** Of a name on the hub. */
+  baseRevision?: string | undefined;
 }
 
 /** Fields as of this version of PEFT. */
@@ -45,7 +47,7 @@ export async function writeAdapterFiles(
 }
 
 /** adapter_config.json: PEFT adapts exactly these modules, with these ranks and scales. */
-export function peftConfig({ spec, description, baseModel }: AdapterIdentity): Record<string, unknown> {
+export function peftConfig({ spec, description, baseModel, baseRevision }: AdapterIdentity): Record<string, unknown> {
   const { modules, useRslora, dropout } = spec;
   const names = modules.map(({ runtimeName }) => runtimeName);
   const rank = mostFrequent(modules.map((module) => module.rank));
@@ -62,7 +64,7 @@ export function peftConfig({ spec, description, baseModel }: AdapterIdentity): R
     task_type: "CAUSAL_LM",
     peft_version: PEFT_VERSION,
     base_model_name_or_path: baseModel,
-    revision: null,
+    revision: baseRevision ?? null,
     inference_mode: true,
     r: rank,
     lora_alpha: alpha,

@@ -38,7 +38,7 @@ async function runEvaluation(config: EvalConfig, context: CliContext): Promise<E
   const scorer = new Scorer(nameRewards(await Promise.all(config.rewards.map((reward) => loadReward(reward)))));
   const { rows, problems } = await loadConversations(config.dataset, { imageFolders: config.imageFolders, signal });
   for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
-  return withModel(config, { signal }, async ({ model, processor }) => {
+  return withModel(context, config, { signal }, async ({ model, processor }) => {
     const status = new StatusLine(context);
     try {
       return await evaluate(

@@ -68,7 +68,7 @@ async function generate(config: Config, text: string, json: boolean, context: Cl
   const turns: { role: Message["role"]; text: string }[] = [{ role: "user", text }];
   if (config.system !== undefined) turns.unshift({ role: "system", text: config.system });
   const messages = placeImages(turns, config.image.length);
-  await withModel(config, { signal }, async (opened) => {
+  await withModel(context, config, { signal }, async (opened) => {
     const prompt = await opened.processor.prompt(messages, config.image, { signal });
     const request: Request = { config, opened, prompt, context };
     if (!json && config.n === 1) {

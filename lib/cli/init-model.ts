@@ -13,8 +13,10 @@ import {
 } from "../config/index.js";
 import { Engine } from "../engine/index.js";
 import { usageError } from "../errors/index.js";
+import { resolveModel } from "../hub/index.js";
 import { prepareModelFolder } from "../processing/index.js";
 import type { CliContext } from "./context.js";
+import { showFetching } from "./fetching.js";
 import { printJson } from "./output.js";
 
 // Here --config is the model's own config.json, as the command's name suggests, not a file of flags.
@@ -24,7 +26,7 @@ const Schema = z.object({
     .enum([...presetNames])
     .optional()
     .describe("an architecture by name"),
-  tokenizer: z.string().min(1).describe("folder with tokenizer.json and tokenizer_config.json"),
+  tokenizer: z.string().min(1).describe("folder or hub name with tokenizer.json and tokenizer_config.json"),
   out: z.string().min(1).describe("folder to write; it must be empty or new"),
   dtype: z.enum(["f32", "bf16", "f16"]).default("f32").describe("type of the written weights"),
   ...maxShardSizeField,
@@ -54,11 +56,14 @@ async function initModel(options: z.output<typeof Schema>, json: boolean, contex
     throw usageError("expected either --config or --preset", `Presets: ${presetNames.join(", ")}.`);
   }
   const { signal } = context;
+  const tokenizerFolder = await showFetching(context, (fetching) =>
+    resolveModel(tokenizer, { ...fetching, wanted: "tokenizer" }),
+  );
   const engine = await Engine.open(options);
   try {
     const architecture = config === undefined ? presets[preset ?? ""]?.config : await readConfigFile(config);
     const fields = z.record(z.string(), z.unknown(), `${config}: expected a map of fields`).parse(architecture);
-    const text = await prepareModelFolder({ config: fields, dtype, tokenizer, out, force });
+    const text = await prepareModelFolder({ config: fields, dtype, tokenizer: tokenizerFolder, out, force });
     const maxShardBytes = parseSize(options.maxShardSize);
     const { parameters } = await engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal });
     if (json) printJson(context, { directory: out, parameters, seed, dtype });

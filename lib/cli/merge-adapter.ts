@@ -13,6 +13,7 @@ import { Engine } from "../engine/index.js";
 import { usageError } from "../errors/index.js";
 import { saveModelFolder } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
+import { showFetching } from "./fetching.js";
 import { printJson } from "./output.js";
 
 const Schema = z.object({
@@ -20,8 +21,8 @@ const Schema = z.object({
     .string()
     .min(1)
     .optional()
-    .describe("folder of the base model (default: the one that the adapter was made for)"),
-  adapter: adapterField.adapter.unwrap().describe("folder of the LoRA adapter, in PEFT's format"),
+    .describe("folder or hub name of the base model (default: the one that the adapter was made for)"),
+  adapter: adapterField.adapter.unwrap().describe("folder or hub name of the LoRA adapter, in PEFT's format"),
   out: z.string().min(1).describe("folder to write"),
   dtype: z
     .enum(["auto", "f32", "bf16", "f16"])
@@ -50,7 +51,8 @@ async function mergeAdapter(options: z.output<typeof Schema>, json: boolean, con
   const { model: base, adapter, out, dtype } = options;
   const maxShardBytes = parseSize(options.maxShardSize);
   const { signal } = context;
-  const source = base === undefined ? await resolveModelSource(adapter) : await resolveModelSource(base, adapter);
+  const names = base === undefined ? { model: adapter } : { model: base, adapter };
+  const source = await showFetching(context, (fetching) => resolveModelSource(names, fetching));
   const engine = await Engine.open(options);
   try {
     const stored = await openStoredAdapter(engine, source);

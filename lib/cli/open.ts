@@ -1,9 +1,13 @@
 import { loraArgs, openStoredAdapter, resolveModelSource } from "../adapters/index.js";
 import { Engine, type LoadModelOptions, type Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
+import type { CliContext } from "./context.js";
+import { showFetching } from "./fetching.js";
 
 export interface OpenOptions {
+  /** Folder or hub name. */
   model: string;
+  revision?: string | undefined;
   adapter?: string | undefined;
   precision?: LoadModelOptions["precision"];
   device: "auto" | "cpu" | "cuda";
@@ -28,12 +32,13 @@ export interface Opened {
 
 /** Opens engine, processor and model, with its adapter, for the time of `use`, and frees them however it ends. */
 export async function withModel<T>(
+  context: CliContext,
   options: OpenOptions,
   { gradients = false, signal }: LoadOptions,
   use: (opened: Opened) => Promise<T>,
 ): Promise<T> {
   const { device, threads, isa, minPixels, maxPixels, alpha, precision = "auto" } = options;
-  const source = await resolveModelSource(options.model, options.adapter);
+  const source = await showFetching(context, (fetching) => resolveModelSource(options, fetching));
   const engine = await Engine.open({ device, threads, isa });
   try {
     // The processor first: a folder without a tokenizer fails before gigabytes of weights are read.

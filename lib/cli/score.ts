@@ -45,7 +45,7 @@ async function score(config: Config, json: boolean, context: CliContext): Promis
   const { signal } = context;
   const { rows, problems } = await loadConversations(config.data, { imageFolders: config.imageFolders, signal });
   for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
-  await withModel(config, { gradients: config.gradients !== undefined, signal }, async (opened) => {
+  await withModel(context, config, { gradients: config.gradients !== undefined, signal }, async (opened) => {
     const summary = new Summary(context, json);
     const answers = await usableRows(rows, opened.processor, config.gradients !== undefined, context);
     const totalTokens = answers.reduce((sum, { answer }) => sum + answer.length, 0);

@@ -38,7 +38,7 @@ export const adapterField = {
     .string()
     .min(1)
     .optional()
-    .meta({ description: "folder of a LoRA adapter in PEFT's format", aliases: ["adapterNameOrPath"] }),
+    .meta({ description: "folder or hub name of a LoRA adapter in PEFT's format", aliases: ["adapterNameOrPath"] }),
 };
 
 export const maxShardSizeField = {
@@ -51,7 +51,8 @@ export const maxShardSizeField = {
 };
 
 export const modelFields = {
-  model: z.string().min(1).describe("folder of a Hugging Face checkpoint, or of an adapter that names one"),
+  model: z.string().min(1).describe("folder or hub name of a Hugging Face checkpoint, or of an adapter that names one"),
+  revision: z.string().min(1).optional().describe("branch, tag or commit of a hub name (default: main)"),
   ...adapterField,
   precision: z
     .enum(["auto", "f32", "bf16", "float32", "bfloat16"])

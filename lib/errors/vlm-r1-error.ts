@@ -18,6 +18,10 @@ export type ErrorCode =
   | "ERR_IMAGE"
   | "ERR_DATA"
   | "ERR_REWARD"
+  | "ERR_NETWORK"
+  | "ERR_OFFLINE"
+  | "ERR_ACCESS"
+  | "ERR_CHECKSUM"
   | "ERR_INTERNAL"
   | (string & {});
 

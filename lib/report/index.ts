@@ -1,3 +1,4 @@
+export { DownloadText } from "./download.js";
 export { JsonlReporter } from "./jsonl.js";
 export {
   type CompletionRecord,

@@ -1,3 +1,5 @@
+import type { DownloadProgress } from "../hub/index.js";
+
 /** Names are TRL's, so that dashboards carry over: `reward`, `rewards/<name>/mean`, `completions/mean_length` … */
 export type Metrics = Record<string, number>;
 
@@ -56,6 +58,8 @@ export interface RunEnd {
  * that counts on it. All of them are optional.
  */
 export interface Reporter {
+  /** Before the start, where the model has to be fetched. */
+  onDownload?(progress: DownloadProgress): void;
   onStart?(run: RunStart): void | Promise<void>;
   onProgress?(progress: Progress): void;
   onStep?(report: StepReport): void | Promise<void>;
@@ -69,6 +73,10 @@ export interface Reporter {
 /** Several reporters as one, asked in their order. */
 export class Reporters implements Required<Reporter> {
   constructor(private readonly reporters: readonly Reporter[]) {}
+
+  onDownload(progress: DownloadProgress): void {
+    for (const reporter of this.reporters) reporter.onDownload?.(progress);
+  }
 
   async onStart(run: RunStart): Promise<void> {
     for (const reporter of this.reporters) await reporter.onStart?.(run);

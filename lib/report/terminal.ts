@@ -1,3 +1,5 @@
+import type { DownloadProgress } from "../hub/index.js";
+import { DownloadText } from "./download.js";
 import { formatDuration, formatNumber, formatShare } from "./format.js";
 import type { Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "./reporter.js";
 
@@ -33,9 +35,20 @@ export class TerminalReporter implements Reporter {
   private drawnAt = Number.NEGATIVE_INFINITY;
   private drawn = "";
   private readonly now: () => number;
+  private readonly download: DownloadText;
 
   constructor(private readonly options: TerminalOptions) {
     this.now = options.now ?? (() => performance.now());
+    this.download = new DownloadText(this.now);
+  }
+
+  onDownload(progress: DownloadProgress): void {
+    const { screen } = this.options;
+    const milestone = this.download.milestone(progress);
+    if (milestone !== undefined) {
+      screen.write(this.drawn === "" ? `${milestone}\n` : `\r\u001b[2K${milestone}\n`);
+      this.drawn = "";
+    } else if (screen.isTTY && this.now() - this.drawnAt >= FRAME) this.draw(this.download.line(progress));
   }
 
   onStart(run: RunStart): void {
@@ -95,8 +108,8 @@ export class TerminalReporter implements Reporter {
     this.draw();
   }
 
-  private draw(): void {
-    const text = cut(this.bar(), (this.options.screen.columns ?? 80) - 1);
+  private draw(line = this.bar()): void {
+    const text = cut(line, (this.options.screen.columns ?? 80) - 1);
     this.drawnAt = this.now();
     if (text === this.drawn) return;
     // Overwriting and clearing only the rest of the line, in one write, does not flicker.

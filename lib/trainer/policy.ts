@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type AdapterIdentity, describeFolder, loraArgs, readAdapter, resolveModelSource } from "../adapters/index.js";
+import { type AdapterIdentity, describeFolder, loraArgs, type ModelSource, readAdapter } from "../adapters/index.js";
 import type { Engine, Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
 import type { RunPlan } from "./options.js";
@@ -16,11 +16,15 @@ export interface Policy {
 }
 
 /** The model that is trained, and what it is compared with. */
-export async function openPolicy(plan: RunPlan, engine: Engine, signal: AbortSignal | undefined): Promise<Policy> {
+export async function openPolicy(
+  plan: RunPlan,
+  source: ModelSource,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Policy> {
   const { config } = plan;
   const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed } = config;
-  const source = await resolveModelSource(config.model, config.adapter);
-  const { directory } = source;
+  const { directory, names } = source;
   const description = await describeFolder(engine, directory);
   const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
   const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
@@ -34,7 +38,8 @@ export async function openPolicy(plan: RunPlan, engine: Engine, signal: AbortSig
   const { adapter: spec } = trainable;
   const lora = loraArgs(spec, { weights: stored?.weights ?? "", seed });
   const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
-  const adapter = { spec, description, baseModel: resolve(directory) };
+  const baseModel = names.revision === undefined ? resolve(directory) : names.model;
+  const adapter = { spec, description, baseModel, baseRevision: names.revision };
   if (!needsReference(plan)) return { processor, model, adapter, reference: undefined };
   // An adapter that is there is part of what the run starts from, as in TRL: a second model holds it as it was.
   const atStart = stored === undefined ? undefined : await engine.loadModel(directory, { precision, lora, signal });

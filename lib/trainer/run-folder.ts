@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
@@ -14,10 +14,11 @@ export interface RunFile {
 }
 
 const RUN_FILE = "run.json";
+const CONFIG_FILE = "config.yaml";
 /** What a run writes; nothing else in the folder is ever removed. */
 const OWN_FILES = [
   RUN_FILE,
-  "config.yaml",
+  CONFIG_FILE,
   "metrics.jsonl",
   "completions.jsonl",
   "before.json",
@@ -51,9 +52,29 @@ export async function prepareRunFolder(folder: string, config: object, overwrite
     for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
     for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "config.yaml"), stringify(toFileConfig(config)));
   } catch (error) {
     throw fromSystem(error, "prepare the run's folder", folder);
+  }
+  await writeRunConfig(folder, config);
+}
+
+export async function writeRunConfig(folder: string, config: object): Promise<void> {
+  const path = join(folder, CONFIG_FILE);
+  try {
+    await writeFile(path, stringify(toFileConfig(config)));
+  } catch (error) {
+    throw fromSystem(error, "write", path);
+  }
+}
+
+/** The fields that a run began with, as they are called in files; none where there is no such file. */
+export async function readRunConfig(folder: string): Promise<Readonly<Record<string, unknown>>> {
+  const path = join(folder, CONFIG_FILE);
+  try {
+    return (parse(await readFile(path, "utf8")) ?? {}) as Record<string, unknown>;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw fromSystem(error, "read", path);
   }
 }
 

@@ -1,6 +1,8 @@
+import { type ModelNames, type ModelSource, resolveModelSource } from "../adapters/index.js";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
 import { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
+import type { FetchOptions } from "../hub/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
@@ -11,28 +13,36 @@ import { openPolicy, type Policy } from "./policy.js";
 export interface Session extends Policy {
   engine: Engine;
   ownsEngine: boolean;
+  source: ModelSource;
   rows: readonly Row[];
   /** Undefined where no held-out data was named. */
   evalRows: readonly Row[] | undefined;
   scorer: Scorer;
 }
 
+export interface OpenSessionOptions {
+  names: ModelNames;
+  warn: (message: string) => void;
+  onDownload: FetchOptions["onProgress"];
+  signal: AbortSignal | undefined;
+}
+
 /** What is cheap to check comes first: a misspelt reward or file fails before gigabytes of weights are read. */
 export async function openSession(
   options: ResolvedOptions,
-  warn: (message: string) => void,
-  signal: AbortSignal | undefined,
+  { names, warn, onDownload, signal }: OpenSessionOptions,
 ): Promise<Session> {
   const { config } = options.plan;
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
   const rows = options.rows ?? (await loadRows(config.dataset, config.imageFolders, warn, signal));
   const evalRows = await loadEvalRows(options, warn, signal);
+  const source = await resolveModelSource(names, { signal, onProgress: onDownload, onNotice: warn });
   const { device, threads, isa } = config;
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));
   const ownsEngine = options.engine === undefined;
   try {
-    const policy = await openPolicy(options.plan, engine, signal);
-    return { engine, ownsEngine, ...policy, rows, evalRows, scorer };
+    const policy = await openPolicy(options.plan, source, engine, signal);
+    return { engine, ownsEngine, source, ...policy, rows, evalRows, scorer };
   } catch (error) {
     if (ownsEngine) engine.dispose();
     throw error;

@@ -4,12 +4,14 @@ import { parseSize } from "../config/index.js";
 import type { CallOptions, SaveDType, StepOptions } from "../engine/index.js";
 import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { type Evaluation, evaluate } from "../eval/index.js";
+import type { DownloadProgress } from "../hub/index.js";
 import { JsonlReporter, Reporters, type RunEnd, type RunStart, type StepReport } from "../report/index.js";
 import { listCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
 import { type LoopParts, trainStep } from "./loop.js";
+import { namesToResume, pinNames } from "./model-names.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
 import { resumeRun } from "./resume.js";
@@ -181,16 +183,21 @@ export class Trainer {
     const { plan } = this.options;
     const { config } = plan;
     const checkpoints = config.resume ? await listCheckpoints(this.outputDir) : [];
-    const { resume, overwriteOutputDir, ...lasting } = config;
+    const { resume, overwriteOutputDir, ...rest } = config;
+    const lasting = { ...rest, outputDir: this.outputDir };
+    const warn = (message: string) => this.warnings.add(message);
     if (checkpoints.length === 0) {
-      if (resume) this.warnings.add(`${this.outputDir} holds no checkpoint; this run starts from the beginning`);
-      await prepareRunFolder(this.outputDir, { ...lasting, outputDir: this.outputDir }, overwriteOutputDir);
+      if (resume) warn(`${this.outputDir} holds no checkpoint; this run starts from the beginning`);
+      await prepareRunFolder(this.outputDir, lasting, overwriteOutputDir);
     }
-    const session = await openSession(this.options, (message) => this.warnings.add(message), signal);
+    const names = checkpoints.length === 0 ? config : await namesToResume(this.outputDir, config, warn);
+    const onDownload = (progress: DownloadProgress) => this.reporters.onDownload(progress);
+    const session = await openSession(this.options, { names, warn, onDownload, signal });
     try {
+      if (checkpoints.length === 0) await pinNames(this.outputDir, lasting, session.source.names);
       const run: OpenRun = { session, ...this.makeParts(session), resumed: false, checkpoint: undefined };
       if (checkpoints.length > 0) {
-        const resumed = await resumeRun(checkpoints, session.model, run.state, (message) => this.warnings.add(message));
+        const resumed = await resumeRun(checkpoints, session.model, run.state, warn);
         run.state = resumed.state;
         run.checkpoint = resumed.checkpoint;
         run.resumed = true;

@@ -20,10 +20,11 @@ const NATIVE_RANK = {
 };
 const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "models → io", "image → models"]);
 
-/** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → config → errors. */
+/** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → {config, hub} → errors. */
 const LIB_RANK = {
   errors: 0,
   config: 1,
+  hub: 1,
   adapters: 2,
   engine: 2,
   rewards: 2,
