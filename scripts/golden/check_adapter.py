@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from check_score import compare_scores
-from common import named_parameters
+from common import checkpoint_name, named_parameters
 from oracle import add_arguments, open_oracle, pair, read_rows
 from tiny_models import load
 
@@ -95,12 +95,16 @@ def attach(oracle, path):
 
 
 def relative(have, want):
-    return float((have.double() - want.double()).norm() / want.double().norm().clamp(min=1e-300))
+    have, want = have.detach().double(), want.detach().double()
+    return float((have - want).norm() / want.norm().clamp(min=1e-300))
 
 
 def compare_gradients(model, path, limit):
     given = load_file(path)
-    expected = {re.sub(r"\.default\.", ".", name): p.grad for name, p in model.named_parameters() if "lora_" in name}
+    expected = {
+        checkpoint_name(re.sub(r"\.default\.", ".", name).removeprefix("base_model.model.")): p.grad
+        for name, p in model.named_parameters() if "lora_" in name
+    }
     if set(given) != set(expected):
         print(f"gradients: names differ: {sorted(set(given) ^ set(expected))[:6]}")
         return False
