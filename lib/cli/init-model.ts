@@ -18,6 +18,7 @@ import { prepareModelFolder } from "../processing/index.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
 import { printJson } from "./output.js";
+import { DTYPE_BYTES, showWriting } from "./writing.js";
 
 // Here --config is the model's own config.json, as the command's name suggests, not a file of flags.
 const Schema = z.object({
@@ -65,7 +66,10 @@ async function initModel(options: z.output<typeof Schema>, json: boolean, contex
     const fields = z.record(z.string(), z.unknown(), `${config}: expected a map of fields`).parse(architecture);
     const text = await prepareModelFolder({ config: fields, dtype, tokenizer: tokenizerFolder, out, force });
     const maxShardBytes = parseSize(options.maxShardSize);
-    const { parameters } = await engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal });
+    const bytes = engine.describeModel(text).info.parameters * DTYPE_BYTES[dtype];
+    const { parameters } = await showWriting(context, out, bytes, () =>
+      engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal }),
+    );
     if (json) printJson(context, { directory: out, parameters, seed, dtype });
     else context.stdout.write(`${out}: ${parameters.toLocaleString("en-US")} parameters, ${dtype}, seed ${seed}\n`);
   } finally {

@@ -11,10 +11,12 @@ import {
 } from "../config/index.js";
 import { Engine } from "../engine/index.js";
 import { usageError } from "../errors/index.js";
+import { dtypeOf, readModelConfig } from "../processing/index.js";
 import { saveModelFolder } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
 import { printJson } from "./output.js";
+import { DTYPE_BYTES, showWriting } from "./writing.js";
 
 const Schema = z.object({
   model: z
@@ -59,7 +61,10 @@ async function mergeAdapter(options: z.output<typeof Schema>, json: boolean, con
     if (stored === undefined) throw usageError(`${adapter} holds no adapter_config.json`);
     const lora = loraArgs(stored.spec, { weights: stored.weights, seed: 0 });
     const model = await engine.loadModel(source.directory, { lora, signal });
-    await saveModelFolder(model, out, { what: "merged", dtype, maxShardBytes, signal });
+    const chosen = dtype === "auto" ? dtypeOf(await readModelConfig(source.directory)) : dtype;
+    await showWriting(context, out, model.info().parameters * DTYPE_BYTES[chosen], () =>
+      saveModelFolder(model, out, { what: "merged", dtype: chosen, maxShardBytes, signal }),
+    );
     const layers = stored.spec.modules.length;
     if (json) printJson(context, { directory: out, model: source.directory, adapter, layers, dtype });
     else context.stdout.write(`${out}: ${source.directory} with ${adapter} (layers: ${layers}) merged in\n`);

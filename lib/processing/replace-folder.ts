@@ -12,7 +12,7 @@ const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
  */
 export async function replaceFolder(target: string, write: (folder: string) => Promise<void>): Promise<void> {
   const path = resolve(target);
-  const beside = join(dirname(path), UNFINISHED + basename(path));
+  const beside = folderBeside(path);
   try {
     await rm(beside, { recursive: true, force: true });
     await mkdir(beside, { recursive: true });
@@ -23,6 +23,12 @@ export async function replaceFolder(target: string, write: (folder: string) => P
     await rm(beside, { recursive: true, force: true }).catch(() => undefined);
     throw fromSystem(error, "write the folder", target);
   }
+}
+
+/** Where a folder is written before it is whole. */
+export function folderBeside(target: string): string {
+  const path = resolve(target);
+  return join(dirname(path), UNFINISHED + basename(path));
 }
 
 /** A model and an adapter in one folder are read by nobody as both. */
