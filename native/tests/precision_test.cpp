@@ -138,6 +138,20 @@ TEST(precision_rows_of_any_stored_type) {
   }
 }
 
+TEST(precision_panels_go_with_their_weight) {
+  const auto backend = make_cpu_backend({1, ""});
+  FileWeight file(DType::kBF16, random_array(7, {64, 96}).values);
+  const size_t before = backend->memory_used();
+  {
+    const Tensor w = file.adopt(*backend, {64, 96}, DType::kBF16);
+    products(*backend, w, 2);
+    backend->trim();
+    EXPECT_GT(backend->memory_used(), before);
+  }
+  backend->trim();
+  EXPECT_EQ(backend->memory_used(), before);
+}
+
 // A golden model's folder in another type.
 std::string converted(const std::string& golden, SaveDType dtype, const TemporaryFolder& folder) {
   ModelFixture f(golden);

@@ -48,7 +48,10 @@ class CpuBackend final : public Backend {
   Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override;
   size_t memory_used() const override { return memory_->used(); }
   size_t memory_peak() const override { return memory_->peak(); }
-  void trim() override { memory_->trim(); }
+  void trim() override {
+    packs_.drop_orphans();
+    memory_->trim();
+  }
 
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override;
   void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override;

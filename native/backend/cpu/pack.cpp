@@ -96,9 +96,7 @@ void unpack_rows(const Panels& panels, int64_t n0, int64_t k, int64_t c0, int64_
 PackCache::Entry& PackCache::entry(const Tensor& w) {
   auto it = entries_.find(w.raw());
   if (it == entries_.end()) {
-    // New parameters are rare: a good moment to let go of those that are gone.
-    for (auto e = entries_.begin(); e != entries_.end();)
-      e = e->second.owner.expired() ? entries_.erase(e) : std::next(e);
+    drop_orphans();  // new parameters are rare: a good moment
     it = entries_.emplace(w.raw(), Entry{}).first;
   }
   Entry& entry = it->second;
@@ -106,6 +104,10 @@ PackCache::Entry& PackCache::entry(const Tensor& w) {
                        entry.version == w.storage()->version && entry.shape == w.shape();
   if (!current) entry = {w.storage(), w.storage()->version, w.shape(), {}};
   return entry;
+}
+
+void PackCache::drop_orphans() {
+  std::erase_if(entries_, [](const auto& item) { return item.second.owner.expired(); });
 }
 
 }  // namespace vlmr1::cpu

@@ -45,6 +45,8 @@ class PackCache {
   };
   // Empty panels where there are none of this version.
   Entry& entry(const Tensor& w);
+  // Lets go of the panels of parameters that are gone.
+  void drop_orphans();
 
  private:
   std::map<const void*, Entry> entries_;
