@@ -72,7 +72,8 @@ async function findIfThere(
     // Other writers give folders a revision too, which means nothing.
     return await find(name, existsSync(name) ? undefined : revision, fetching);
   } catch (error) {
-    if (error instanceof VlmR1Error && error.code === "ERR_NOT_FOUND") return undefined;
+    const { code } = error as { code?: unknown };
+    if (code === "ERR_NOT_FOUND" || code === "ERR_OFFLINE") return undefined;
     throw error;
   }
 }

@@ -3,14 +3,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { parse } from "yaml";
-import { resolveModel } from "../../lib/hub/index.js";
 import { jsonLines } from "../support/cli.js";
 import { goldenPath } from "../support/golden.js";
-import { TestCache } from "../support/hub-cache.js";
+import { modelFiles } from "../support/hub-cache.js";
 import { HubServer } from "../support/hub-server.js";
 import { temporaryFolder } from "../support/temporary.js";
-import { banditEngine, banditRun, runAll } from "../support/training.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const MODEL = goldenPath("qwen2_5_vl_a");
@@ -22,14 +19,9 @@ let commit: string;
 beforeAll(async () => {
   if (!existsSync(MAIN)) throw new Error("dist/ is missing: run `npm run build` first");
   hub = await HubServer.start();
-  const names = readdirSync(MODEL).filter((name) => !/cases|gradients|adamw|prompts/.test(name));
-  const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(MODEL, name))]));
-  commit = hub.commit("org/tiny", { ...files, "README.md": "read me" });
+  commit = hub.commit("org/tiny", { ...modelFiles(MODEL), "README.md": "read me" });
 });
-afterEach(() => {
-  hub.reset();
-  vi.unstubAllEnvs();
-});
+afterEach(() => hub.reset());
 
 /** Starts the command line with a cache of its own; a child process, because a hub in this one must answer. */
 function start(home: string, ...args: string[]) {
@@ -57,7 +49,7 @@ describe("the command line", () => {
     const local = await start(home, "generate", "--model", MODEL, ...GENERATE).done;
     const first = await start(home, "generate", "--model", "org/tiny", ...GENERATE).done;
     expect(first).toMatchObject({ code: 0, stdout: local.stdout });
-    expect(first.stderr).toMatch(/^fetching org\/tiny: 7 files, 461\.9 kB\nfetched org\/tiny in \d+ s\n$/);
+    expect(first.stderr).toMatch(/^fetching org\/tiny: 7 files, 46\d\.\d kB\nfetched org\/tiny in \d+ s\n$/);
     hub.reset();
     const second = await start(home, "generate", "--model", `org/tiny@${commit}`, ...GENERATE).done;
     expect(second).toMatchObject({ code: 0, stdout: local.stdout, stderr: "" });
@@ -115,65 +107,7 @@ describe("the command line", () => {
     const home = temporaryFolder();
     const { code, stderr } = await start(home, "generate", "--model", "nowhere", ...GENERATE).done;
     expect(code).toBe(1);
-    expect(stderr).toContain('error [ERR_NOT_FOUND] model "nowhere": there is no such folder');
+    expect(stderr).toContain('error [ERR_NOT_FOUND] there is no folder "nowhere"');
     expect(stderr).toContain("hint: A model is a Hugging Face folder");
-  });
-});
-
-describe("a trainer", () => {
-  it("keeps the commit that it began with when the branch moves", async () => {
-    const cache = new TestCache(hub);
-    vi.stubEnv("HF_HUB_CACHE", cache.folder);
-    vi.stubEnv("HF_ENDPOINT", hub.url);
-    const names = readdirSync(MODEL).filter((name) => !/cases|gradients|adamw|prompts/.test(name));
-    const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(MODEL, name))]));
-    const first = hub.commit("org/moving", files);
-    const folder = temporaryFolder();
-    const outputDir = join(folder, "run");
-    const engine = await banditEngine();
-    const trainer = banditRun(engine, outputDir, { model: "org/moving", maxSteps: 2 });
-    await runAll(trainer);
-    await trainer.save(join(folder, "saved"));
-    await trainer.dispose();
-    expect(readFileSync(join(folder, "saved", "tokenizer.json"))).toEqual(files["tokenizer.json"]);
-    const config = parse(readFileSync(join(outputDir, "config.yaml"), "utf8")) as Record<string, unknown>;
-    expect(config).toMatchObject({ model: "org/moving", revision: first });
-
-    hub.commit("org/moving", { ...files, "tokenizer.json": "[]" });
-    hub.reset();
-    const resumed = banditRun(engine, outputDir, { model: "org/moving", maxSteps: 3, resume: true });
-    expect(await runAll(resumed)).toHaveLength(1);
-    await resumed.dispose();
-    expect(hub.asked.filter(({ path }) => path.includes("/revision/"))).toEqual([]);
-
-    const messages: string[] = [];
-    const reporters = [{ onWarning: (message: string) => void messages.push(message) }];
-    const other = banditRun(engine, outputDir, { model: "org/moving@main", maxSteps: 4, resume: true, reporters });
-    expect(await runAll(other)).toHaveLength(1);
-    await other.dispose();
-    expect(messages).toEqual([expect.stringContaining(`goes on with commit ${first} of org/moving`)]);
-  });
-
-  it("tells reporters how far the model is", async () => {
-    const cache = new TestCache(hub);
-    vi.stubEnv("HF_HUB_CACHE", cache.folder);
-    vi.stubEnv("HF_ENDPOINT", hub.url);
-    const seen: number[] = [];
-    const reporters = [
-      {
-        onDownload: ({ bytes, totalBytes }: { bytes: number; totalBytes: number }) =>
-          void seen.push(bytes / totalBytes),
-      },
-    ];
-    const trainer = banditRun(await banditEngine(), join(cache.folder, "run"), {
-      model: "org/tiny",
-      maxSteps: 1,
-      reporters,
-    });
-    await runAll(trainer);
-    await trainer.dispose();
-    expect(seen[0]).toBe(0);
-    expect(seen.at(-1)).toBe(1);
-    expect(await resolveModel("org/tiny")).toBe(cache.path("org/tiny", "snapshots", commit));
   });
 });

@@ -67,3 +67,9 @@ export function filesIn(folder: string): Record<string, Buffer> {
 export function isLink(path: string): boolean {
   return lstatSync(path).isSymbolicLink();
 }
+
+/** What transformers would publish of a golden model. */
+export function modelFiles(folder: string): Record<string, Buffer> {
+  const files = Object.entries(filesIn(folder));
+  return Object.fromEntries(files.filter(([name]) => !/^(cases|gradients|adamw|prompts)\./.test(name)));
+}

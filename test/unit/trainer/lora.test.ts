@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { AccumulateArgs, GrpoLossArgs, LoadModelArgs, LogProbsArgs } from "../../../lib/engine/index.js";
 import type { RunStart, StepReport } from "../../../lib/report/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
@@ -13,6 +13,8 @@ const newRun = () => join(folder, `run-${runs++}`);
 const lora = { usePeft: true, loraR: 4, loraTargetModules: ["q_proj", "v_proj"] };
 const json = (path: string) => JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
 const TOKENIZER = ["tokenizer.json", "tokenizer_config.json"];
+
+afterEach(() => vi.unstubAllEnvs());
 
 describe("a run that trains an adapter", () => {
   test("tells the engine which layers, and the reader what share of the model that is", async () => {
@@ -174,6 +176,8 @@ describe("a run that starts from an adapter", () => {
   });
 
   test("says what to give where the base model is not there", async () => {
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    vi.stubEnv("HF_HUB_CACHE", join(folder, "cache"));
     const model = stored("alone", { base_model_name_or_path: "Qwen/Nowhere-3B" });
     await expect(runAll(banditRun(await banditEngine(), newRun(), { model }))).rejects.toMatchObject({
       code: "ERR_MODEL",
