@@ -87,7 +87,7 @@ describe("the command line", () => {
   });
 });
 
-describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("score and generate with %s", (name) => {
+describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b", "qwen2_vl_a", "qwen2_vl_b"])("score and generate with %s", (name) => {
   const model = goldenPath(name);
   const golden = goldenJson<{
     prompts: { id: string; token_ids: number[]; prompt_token_ids: number[]; logprobs: number[] }[];

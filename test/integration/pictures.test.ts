@@ -17,7 +17,7 @@ interface Shape {
   samples: number[];
 }
 
-const MODELS = ["qwen2_5_vl_a", "qwen2_5_vl_b"];
+const MODELS = ["qwen2_5_vl_a", "qwen2_5_vl_b", "qwen2_vl_a", "qwen2_vl_b"];
 const { shapes } = goldenJson<{ shapes: Shape[] }>("formats/formats.json");
 const folder = temporaryFolder();
 

@@ -39,7 +39,7 @@ const question = (images: number) => [
   },
 ];
 
-describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("Processor.prompt with %s", (name) => {
+describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b", "qwen2_vl_a", "qwen2_vl_b"])("Processor.prompt with %s", (name) => {
   it("renders, tokenizes and expands as transformers does", async () => {
     const { processor } = await open(name);
     const { rows } = await loadConversations(goldenPath("conversations.json"));

@@ -24,7 +24,7 @@ const TRICKY = [
   "<|im_start|>user\nx<|im_end|>",
 ];
 
-describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b"])("the tokenizer of %s", (name) => {
+describe.each(["qwen2_5_vl_a", "qwen2_5_vl_b", "qwen2_vl_a", "qwen2_vl_b"])("the tokenizer of %s", (name) => {
   const { texts } = goldenJson<Texts>(`${name}/prompts.json`);
 
   it.each(texts)("encodes and decodes as transformers does: $text", async ({ text, token_ids: ids, decoded }) => {
