@@ -33,7 +33,7 @@ export function loraArgs(spec: AdapterSpec, { weights, seed }: AdapterWeights): 
     rank,
     scale: alpha / (spec.useRslora ? Math.sqrt(rank) : rank),
   }));
-  return { modules, dropout: spec.dropout, seed, weights };
+  return { modules, dropout: spec.dropout, seed, weights, keepStart: false };
 }
 
 /** A fresh adapter on some linear layers. */

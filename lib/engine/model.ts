@@ -3,6 +3,7 @@ import { type CallOptions, raiseFlag, underSignal } from "./guard.js";
 import type {
   AccumulateArgs,
   AccumulateResult,
+  AdapterUse,
   GenerateProgress,
   ModelInfo,
   NativeCompletion,
@@ -27,7 +28,7 @@ export interface GenerateOptions extends CallOptions {
   /** Number of the first prompt in the run: prompt i draws from random stream `firstRow + i`. */
   firstRow?: number;
   /** False: as if the model had no adapter. */
-  adapter?: boolean;
+  adapter?: AdapterUse;
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 
@@ -35,7 +36,7 @@ export interface LogProbsOptions extends CallOptions {
   groups: readonly NativeGroup[];
   temperature?: number;
   /** False: as if the model had no adapter. */
-  adapter?: boolean;
+  adapter?: AdapterUse;
 }
 
 export interface AccumulateOptions extends Omit<AccumulateArgs, "dropoutSeed">, CallOptions {
@@ -87,7 +88,7 @@ export class Model {
   /** Completions per prompt, `[prompt][n]`. Each prompt is encoded once for all its completions. */
   async generate(options: GenerateOptions): Promise<NativeCompletion[][]> {
     const native = this.open("generate");
-    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, adapter = true, signal, onProgress } = options;
+    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, adapter = "on", signal, onProgress } = options;
     const args = {
       prompts: prompts.map(barePrompt),
       n,
@@ -122,7 +123,7 @@ export class Model {
   /** Log-probability and entropy of every completion token by teacher forcing, `[group][completion]`. */
   async logProbs(options: LogProbsOptions): Promise<TokenScores[][]> {
     const native = this.open("logProbs");
-    const { groups, temperature = 1, adapter = true, signal } = options;
+    const { groups, temperature = 1, adapter = "on", signal } = options;
     const args = { groups: groups.map(bareGroup), temperature, adapter };
     return underSignal(signal, (flag) => native.logProbs(args, flag));
   }

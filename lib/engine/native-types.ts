@@ -95,6 +95,8 @@ export interface LoadModelArgs {
     seed: number;
     /** adapter_model.safetensors in PEFT's format, or empty. */
     weights: string;
+    /** Keep a copy of the adapter as it is loaded, for `adapter: "start"`. */
+    keepStart: boolean;
   } | null;
   /** Run each layer's forward again in the backward pass instead of keeping its activations. */
   gradientCheckpointing: boolean;
@@ -157,6 +159,12 @@ export interface SamplingArgs {
   stopTokens: number[];
 }
 
+/**
+ * Whether a forward pass sees the adapter: "on" as it is, "off" the model without it, "start" as it was loaded. The last
+ * two are the reference policies of a fresh adapter and of one that was there before.
+ */
+export type AdapterUse = "on" | "off" | "start";
+
 export interface GenerateArgs {
   prompts: NativePrompt[];
   /** Completions per prompt. */
@@ -166,8 +174,7 @@ export interface GenerateArgs {
   seed: number;
   /** Number of the first prompt's row in the run, so that prompt i uses random stream `firstRow + i`. */
   firstRow: number;
-  /** False: as if the model had no adapter. */
-  adapter: boolean;
+  adapter: AdapterUse;
 }
 
 export interface NativeCompletion {
@@ -196,8 +203,7 @@ export interface NativeGroup {
 export interface LogProbsArgs {
   groups: NativeGroup[];
   temperature: number;
-  /** False: as if the model had no adapter, which is LoRA training's reference policy. */
-  adapter: boolean;
+  adapter: AdapterUse;
 }
 
 export interface TokenScores {

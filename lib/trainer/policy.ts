@@ -3,7 +3,7 @@ import { type AdapterIdentity, describeFolder, loraArgs, type ModelSource, readA
 import type { Engine, Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
 import type { RunPlan } from "./options.js";
-import { adapterOff, type Reference } from "./reference.js";
+import { type Reference, sameModel } from "./reference.js";
 import { resolveTrainable } from "./trainable.js";
 
 export interface Policy {
@@ -36,14 +36,14 @@ export async function openPolicy(
     return { processor, model, adapter: undefined, reference };
   }
   const { adapter: spec } = trainable;
-  const lora = loraArgs(spec, { weights: stored?.weights ?? "", seed });
+  // An adapter that is there is part of what the run starts from, as in TRL; a fresh one starts as nothing.
+  const keepStart = needsReference(plan) && stored !== undefined;
+  const lora = { ...loraArgs(spec, { weights: stored?.weights ?? "", seed }), keepStart };
   const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
   const baseModel = names.revision === undefined ? resolve(directory) : names.model;
   const adapter = { spec, description, baseModel, baseRevision: names.revision };
   if (!needsReference(plan)) return { processor, model, adapter, reference: undefined };
-  // An adapter that is there is part of what the run starts from, as in TRL: a second model holds it as it was.
-  const atStart = stored === undefined ? undefined : await engine.loadModel(directory, { precision, lora, signal });
-  return { processor, model, adapter, reference: atStart ?? adapterOff(model) };
+  return { processor, model, adapter, reference: sameModel(model, keepStart ? "start" : "off") };
 }
 
 function needsReference(plan: RunPlan): boolean {

@@ -1,4 +1,4 @@
-import type { LogProbsOptions, Model, TokenScores } from "../engine/index.js";
+import type { AdapterUse, LogProbsOptions, Model, TokenScores } from "../engine/index.js";
 
 /** The policy that the KL term holds on to; it is never trained. */
 export interface Reference {
@@ -6,10 +6,13 @@ export interface Reference {
   dispose(): void;
 }
 
-/** The model that an adapter is trained on, without it: no second copy of the weights is needed. */
-export function adapterOff(model: Model): Reference {
+/**
+ * The model that an adapter is trained on, without the adapter or with it as it was at the start: no second copy of the
+ * weights is needed.
+ */
+export function sameModel(model: Model, adapter: Exclude<AdapterUse, "on">): Reference {
   return {
-    logProbs: (options) => model.logProbs({ ...options, adapter: false }),
+    logProbs: (options) => model.logProbs({ ...options, adapter }),
     dispose: () => {},
   };
 }

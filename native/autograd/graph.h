@@ -36,7 +36,12 @@ class Variable {
 
 // How linear layers use their adapters in one forward pass.
 struct AdapterMode {
-  bool on = true;         // off: the model without them, LoRA training's reference
+  enum class Use {
+    kOn,
+    kOff,    // the model without them: the reference of a fresh adapter's training
+    kStart,  // as they were loaded: that of one which was there before
+  };
+  Use use = Use::kOn;
   bool training = false;  // with dropout
   uint64_t seed = 0;      // of the dropout
 };

@@ -55,7 +55,7 @@ GenerateArguments read_generate(const Reader& args, const ModelInfo& model);
 struct LogProbsArguments {
   std::vector<Group> groups;
   float temperature = 1.0f;
-  bool adapter = true;
+  AdapterMode::Use adapter = AdapterMode::Use::kOn;
 };
 LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model);
 

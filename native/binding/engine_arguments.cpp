@@ -41,6 +41,7 @@ LoraPlan read_lora(const Reader& lora) {
   plan.dropout = static_cast<float>(lora.field("dropout").number(0.0, std::nextafter(1.0f, 0.0f)));
   plan.seed = lora.field("seed").natural();
   plan.weights = lora.field("weights").string();
+  plan.keep_start = lora.field("keepStart").boolean();
   return plan;
 }
 

@@ -150,6 +150,12 @@ std::vector<std::vector<uint8_t>> read_mask(const Reader& reader, const std::vec
   return keep;
 }
 
+AdapterMode::Use read_adapter_use(const Reader& reader) {
+  using Use = AdapterMode::Use;
+  constexpr Use uses[] = {Use::kOn, Use::kOff, Use::kStart};
+  return uses[reader.choice({"on", "off", "start"})];
+}
+
 SamplingOptions read_sampling(const Reader& reader) {
   SamplingOptions sampling;
   sampling.temperature = read_float(reader.field("temperature"), 0.0, kMaxFloat);
@@ -193,7 +199,7 @@ GenerateArguments read_generate(const Reader& args, const ModelInfo& model) {
   result.options.sampling = read_sampling(args.field("sampling"));
   result.options.seed = args.field("seed").natural();
   result.options.first_row = args.field("firstRow").natural();
-  result.options.adapter = args.field("adapter").boolean();
+  result.options.adapter = read_adapter_use(args.field("adapter"));
   return result;
 }
 
@@ -201,7 +207,7 @@ LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model) {
   LogProbsArguments result;
   result.groups = read_groups(args.field("groups"), model);
   result.temperature = read_float(args.field("temperature"), 0.0, kMaxFloat);
-  result.adapter = args.field("adapter").boolean();
+  result.adapter = read_adapter_use(args.field("adapter"));
   return result;
 }
 

@@ -110,6 +110,7 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
   if (lora.weights.empty()) draw_adapters(backend, parameters, lora.seed);
   else load_adapters(backend, parameters, lora.weights);
   parameters.refresh(backend);
+  parameters.keep_start(backend);
 }
 
 }  // namespace vlmr1

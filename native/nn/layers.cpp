@@ -25,22 +25,28 @@ Variable Linear::operator()(Graph& graph, const Variable& x, const Variable* res
   if (w.slot() && w.slot()->grad.shape() != w.shape()) w.slot()->grad = w.slot()->grad.reshaped(w.shape());
   const Variable b = bias ? leaf(*bias) : Variable();
   const Variable y = ops::linear(graph, x, w, bias ? &b : nullptr, residual);
-  return adapter && graph.adapters().on ? adapted(graph, x, y, leaf(*adapter->b)) : y;
+  return adapted(graph, x, y, 0, weight->shape[0]);
 }
 
 Variable Linear::part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const {
   const Variable w = leaf_rows(*weight, begin, end);
   const Variable b = bias ? leaf_rows(*bias, begin, end) : Variable();
   const Variable y = ops::linear(graph, x, w, bias ? &b : nullptr, nullptr);
-  return adapter && graph.adapters().on ? adapted(graph, x, y, leaf_rows(*adapter->b, begin, end)) : y;
+  return adapted(graph, x, y, begin, end);
 }
 
-// The parts of a layer draw the same dropout: they see the same input.
-Variable Linear::adapted(Graph& graph, const Variable& x, const Variable& y, const Variable& b) const {
+// y with the outputs [begin, end) of the adapter added. The parts of a layer draw the same dropout: they see the same
+// input.
+Variable Linear::adapted(Graph& graph, const Variable& x, const Variable& y, int64_t begin, int64_t end) const {
   const AdapterMode& mode = graph.adapters();
+  if (!adapter || mode.use == AdapterMode::Use::kOff) return y;
+  const bool start = mode.use == AdapterMode::Use::kStart;
+  check(!start || adapter->start_a, ErrorCode::kState, "adapter: the model was loaded without keeping its start");
+  const Variable a = start ? Variable(adapter->start_a) : leaf(*adapter->a);
+  const Variable b = start ? Variable(adapter->start_b.rows(begin, end)) : leaf_rows(*adapter->b, begin, end);
   const float dropout = mode.training ? adapter->dropout : 0.0f;
   const Variable seen = ops::dropout(graph, x, dropout, mode.seed, adapter->index);
-  const Variable low = ops::linear(graph, seen, leaf(*adapter->a), nullptr, nullptr);
+  const Variable low = ops::linear(graph, seen, a, nullptr, nullptr);
   return ops::linear(graph, ops::scale(graph, low, adapter->scale), b, nullptr, &y);
 }
 

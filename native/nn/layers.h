@@ -21,7 +21,7 @@ struct Linear {
   Variable part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const;
 
  private:
-  Variable adapted(Graph& graph, const Variable& x, const Variable& y, const Variable& b) const;
+  Variable adapted(Graph& graph, const Variable& x, const Variable& y, int64_t begin, int64_t end) const;
 };
 
 // The layer `name`, with its bias and its adapter where the store has them.

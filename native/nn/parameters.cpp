@@ -103,6 +103,20 @@ const Adapter* ParameterStore::adapter(const std::string& module) const {
   return it == adapters_.end() ? nullptr : &it->second;
 }
 
+void ParameterStore::keep_start(Backend& backend) {
+  if (!plan_.lora.keep_start) return;
+  const auto copy = [&backend](const Parameter& p) {
+    Tensor start = backend.empty(p.shape);
+    start.storage()->persistent = true;
+    backend.copy(p.value, start);
+    return start;
+  };
+  for (auto& [module, adapter] : adapters_) {
+    adapter.start_a = copy(*adapter.a);
+    adapter.start_b = copy(*adapter.b);
+  }
+}
+
 int64_t ParameterStore::numel() const {
   int64_t total = 0;
   for (size_t i = 0; i < base_count_; ++i) total += parameters_[i].shape.numel();

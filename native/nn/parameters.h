@@ -46,6 +46,9 @@ struct Adapter {
   float scale = 1.0f;
   float dropout = 0.0f;
   uint64_t index = 0;  // names its random numbers
+  // As they were loaded, where the plan keeps that.
+  Tensor start_a;
+  Tensor start_b;
 };
 
 class ParameterStore {
@@ -68,6 +71,8 @@ class ParameterStore {
   const std::map<std::string, Adapter>& adapters() const { return adapters_; }
   // Of a linear layer, by its name without ".weight"; null where it has none.
   const Adapter* adapter(const std::string& module) const;
+  // Copies what the adapters are now, where the plan keeps that.
+  void keep_start(Backend& backend);
 
   int64_t numel() const;            // of the model, adapters aside
   int64_t trainable_count() const;  // elements that train

@@ -25,6 +25,7 @@ struct LoraPlan {
   float dropout = 0.0f;             // of an adapter's input while training, in [0, 1)
   uint64_t seed = 0;                // of fresh adapters: A uniform in ±1/√in, B zero
   std::string weights;              // adapter_model.safetensors in PEFT's format, or empty for a fresh one
+  bool keep_start = false;          // a copy stays as it was loaded, for AdapterMode::Use::kStart
 };
 
 struct TrainingPlan {

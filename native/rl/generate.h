@@ -45,7 +45,7 @@ struct GenerateOptions {
   SamplingOptions sampling;
   uint64_t seed = 0;
   uint64_t first_row = 0;
-  bool adapter = true;  // false: as if the model had none
+  AdapterMode::Use adapter = AdapterMode::Use::kOn;
 };
 
 // Result [prompt][n]. Random numbers are a function of (seed, first_row + prompt, completion, position) alone.

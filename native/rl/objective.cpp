@@ -81,7 +81,7 @@ std::vector<LossSequence> loss_sequences(const std::vector<Group>& groups, const
 
 }  // namespace
 
-TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, bool adapter,
+TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, AdapterMode::Use adapter,
                   const StopFlag& stop) {
   StopScope scope(model.backend(), stop);
   const PackedGroups packed = pack_groups(model, groups);
@@ -103,7 +103,7 @@ AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, cons
   const std::vector<float> ref_logp = join(groups, objective.ref_log_probs, "reference log-probabilities");
   const PackedGroups packed = pack_groups(model, groups);
   TreeAttention attention(packed.batch.tree);
-  Graph graph(backend, true, {true, true, objective.dropout_seed});
+  Graph graph(backend, true, {AdapterMode::Use::kOn, true, objective.dropout_seed});
   const ops::HeadLogProb out = forward(graph, model, packed, attention, objective.loss.temperature);
   const std::vector<float> logp = to_host(backend, out.logp.value());
   const LossResult loss = grpo_loss(logp, old_logp, ref_logp, sequences, objective.loss);

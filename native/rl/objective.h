@@ -17,9 +17,8 @@ struct TokenScores {
   TokenValues entropy;
 };
 
-// Log-probabilities and entropies at the temperature, no gradient; without the model's adapter where `adapter` is
-// false.
-TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, bool adapter,
+// Log-probabilities and entropies at the temperature, no gradient.
+TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, AdapterMode::Use adapter,
                   const StopFlag& stop);
 
 struct Objective {

@@ -77,18 +77,18 @@ TEST(frozen_vision_encodes_a_picture_once) {
   const GoldenCase& c = cases.get("two_images");
   LoadOptions options;
   ModelFixture f("qwen2_5_vl_a", 1, options);
-  const auto first = score(*f.model, {c.group()}, 1.0f, true, StopFlag());
+  const auto first = score(*f.model, {c.group()}, 1.0f, AdapterMode::Use::kOn, StopFlag());
   const size_t kept = f.backend->memory_used();
   // Pixels that a kept picture no longer reads: another object of the same content takes what is there.
   Group copy = c.group();
   for (auto& picture : copy.prompt.pictures) picture = std::make_shared<Picture>(*picture);
-  const auto second = score(*f.model, {copy}, 1.0f, true, StopFlag());
+  const auto second = score(*f.model, {copy}, 1.0f, AdapterMode::Use::kOn, StopFlag());
   EXPECT_TRUE(same_bits(first.log_probs[0][0], second.log_probs[0][0]));
   EXPECT_EQ(f.backend->memory_used(), kept);
   auto other = std::make_shared<Picture>(*copy.prompt.pictures[0]);
   other->pixel_values[5] += 1.0f;
   copy.prompt.pictures[0] = other;
-  const auto third = score(*f.model, {copy}, 1.0f, true, StopFlag());
+  const auto third = score(*f.model, {copy}, 1.0f, AdapterMode::Use::kOn, StopFlag());
   EXPECT_TRUE(!same_bits(first.log_probs[0][0], third.log_probs[0][0]));
   EXPECT_GT(f.backend->memory_used(), kept);
 }

@@ -16,6 +16,7 @@ namespace vlmr1 {
 namespace {
 
 using namespace testing;
+using Use = AdapterMode::Use;
 
 // Every linear layer, or those of some parts; ranks differ so that they cannot be mistaken for each other.
 LoadOptions adapted(const std::string& folder, TrainMode mode, float dropout = 0.0f,
@@ -51,7 +52,7 @@ Objective sft(const GoldenCase& c, uint64_t dropout_seed = 0) {
   return objective;
 }
 
-std::vector<float> log_probs(ModelFixture& f, const GoldenCase& c, bool adapter = true) {
+std::vector<float> log_probs(ModelFixture& f, const GoldenCase& c, Use adapter = Use::kOn) {
   return score(*f.model, {c.group()}, 1.0f, adapter, StopFlag()).log_probs[0][0];
 }
 
@@ -83,8 +84,31 @@ TEST(lora_switched_off_is_the_base_model) {
   ModelFixture plain("qwen2_5_vl_a");
   ModelFixture lora("qwen2_5_vl_a", 2, adapted("qwen2_5_vl_a", TrainMode::kLora));
   randomise(lora);
-  EXPECT_TRUE(same_bits(log_probs(lora, c, false), log_probs(plain, c)));
+  EXPECT_TRUE(same_bits(log_probs(lora, c, Use::kOff), log_probs(plain, c)));
   EXPECT_TRUE(!same_bits(log_probs(lora, c), log_probs(plain, c)));
+}
+
+// What a run that goes on from an adapter is compared with.
+TEST(lora_start_stays_as_it_was_loaded) {
+  for (const auto& golden : golden_models()) {
+    const TemporaryFolder folder;
+    const GoldenCase c = GoldenCases(golden).get("two_images");
+    ModelFixture saved(golden, 2, adapted(golden, TrainMode::kLora));
+    randomise(saved);
+    save_adapter(*saved.backend, saved.model->parameters(), folder.file("a"), SaveDType::kF32);
+    LoadOptions options = adapted(golden, TrainMode::kLora);
+    options.plan.lora.weights = folder.file("a");
+    options.plan.lora.keep_start = true;
+    ModelFixture f(golden, 2, options);
+    const auto before = log_probs(f, c);
+    accumulate(*f.model, {c.group()}, sft(c), StopFlag());
+    AdamWOptions step;
+    step.learning_rate = 1e-2f;
+    adamw_step(*f.backend, f.model->parameters(), step);
+    EXPECT_TRUE(same_bits(log_probs(f, c, Use::kStart), before));
+    EXPECT_TRUE(!same_bits(log_probs(f, c), before));
+    EXPECT_ERROR_WITH(ErrorCode::kState, "without keeping its start", log_probs(saved, c, Use::kStart));
+  }
 }
 
 TEST(lora_equals_the_merged_model) {

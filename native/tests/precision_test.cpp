@@ -168,7 +168,7 @@ struct Loaded {
     model = Model::load(*backend, folder, options);
   }
   std::vector<float> log_probs(const GoldenCase& c) {
-    return score(*model, {c.group()}, 1.0f, true, StopFlag()).log_probs[0][0];
+    return score(*model, {c.group()}, 1.0f, AdapterMode::Use::kOn, StopFlag()).log_probs[0][0];
   }
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;

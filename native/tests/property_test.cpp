@@ -75,7 +75,7 @@ TEST(property_rollout_and_training_log_probabilities_are_the_same_bits) {
       const auto rollout = generate(*f.model, prompts, {5, sampling(0.9f, 70), 3}, StopFlag(), nullptr);
       const auto groups = groups_of(prompts, rollout);
       const AccumulateResult trained = accumulate(*f.model, groups, grpo(groups), StopFlag());
-      const TokenScores scored = score(*f.model, groups, 0.9f, true, StopFlag());
+      const TokenScores scored = score(*f.model, groups, 0.9f, AdapterMode::Use::kOn, StopFlag());
       size_t tokens = 0;
       for (size_t g = 0; g < groups.size(); ++g) {
         for (size_t c = 0; c < groups[g].completions.size(); ++c) {

@@ -37,7 +37,7 @@ const SAMPLING = {
   maxNewTokens: 12,
   stopTokens: [],
 };
-const GENERATE = { prompts: [PROMPT], n: 2, sampling: SAMPLING, seed: 1, firstRow: 0, adapter: true };
+const GENERATE = { prompts: [PROMPT], n: 2, sampling: SAMPLING, seed: 1, firstRow: 0, adapter: "on" as const };
 const STEP = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const GROUP: NativeGroup = { prompt: PROMPT, completions: [Int32Array.of(5, 6), Int32Array.of(7)] };
 const GRPO: GrpoLossArgs = {
@@ -171,7 +171,7 @@ describe("verbs", () => {
   it("score a rollout with the bits that it was sampled with", async () => {
     const [completions = []] = await model.generate(GENERATE, null, flag());
     const groups = [{ prompt: PROMPT, completions: completions.map(({ tokens }) => tokens) }];
-    const [scores = []] = await model.logProbs({ groups, temperature: 1, adapter: true }, flag());
+    const [scores = []] = await model.logProbs({ groups, temperature: 1, adapter: "on" }, flag());
     expect(scores.map(({ logProbs }) => logProbs)).toEqual(completions.map(({ logProbs }) => logProbs));
     const loss = { kind: "sft", totalTokens: 24 } as const;
     const { logProbs } = await model.accumulate({ groups, loss, dropoutSeed: 0 }, flag());
@@ -243,7 +243,7 @@ describe("verbs", () => {
       model.generate(GENERATE, null, flag()).then(note("generate")),
       engine.loadModel({ ...LOAD, directory: "/nowhere" }, flag()).catch(note("load")),
       model.zeroGradients(Int32Array.of(1)).catch(note("aborted")),
-      model.logProbs({ groups: [GROUP], temperature: 1, adapter: true }, flag()).then(note("score")),
+      model.logProbs({ groups: [GROUP], temperature: 1, adapter: "on" }, flag()).then(note("score")),
     ]);
     expect(order).toEqual(["generate", "load", "aborted", "score"]);
   });
@@ -308,7 +308,7 @@ function script(body: string): string {
       const model = await load();
       const prompt = { tokens: Int32Array.of(1, 2, 3), images: [] };
       const sampling = { ...${JSON.stringify(SAMPLING)}, maxNewTokens };
-      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: true };
+      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: "on" as const };
       await model.generate(args, () => {}, new Int32Array(1));
     };
     ${body}`;

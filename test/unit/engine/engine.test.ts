@@ -112,7 +112,7 @@ describe("Model", () => {
     const withExtras = { ...prompt, text: "rendered", pictures: [] };
     await model.generate({ prompts: [withExtras], sampling: { temperature: 0, stopTokens: [7] } });
     const group = { prompt: withExtras, completions: [Int32Array.of(3)] };
-    await model.logProbs({ groups: [group], adapter: false });
+    await model.logProbs({ groups: [group], adapter: "off" });
     await model.accumulate({ groups: [group], loss: { kind: "sft", totalTokens: 1 } });
     await model.step({ learningRate: 0.5 });
     await model.save("out", { what: "gradients" });
@@ -130,11 +130,11 @@ describe("Model", () => {
       n: 1,
       seed: 0,
       firstRow: 0,
-      adapter: true,
+      adapter: "on",
       sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, maxNewTokens: 256, stopTokens: [7] },
     });
     const groups = [{ prompt, completions: [Int32Array.of(3)] }];
-    expect(args.logProbs).toEqual({ groups, temperature: 1, adapter: false });
+    expect(args.logProbs).toEqual({ groups, temperature: 1, adapter: "off" });
     expect(args.accumulate).toEqual({ groups, loss: { kind: "sft", totalTokens: 1 }, dropoutSeed: 0 });
     expect(args.step).toMatchObject({
       learningRate: 0.5,
