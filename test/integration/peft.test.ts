@@ -1,3 +1,4 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { describeFolder, loraArgs, readAdapter, saveAdapterFolder } from "../../lib/adapters/index.js";
@@ -26,10 +27,38 @@ function worstOf(rows: typeof golden): number {
   return Math.max(...rows.map(({ logprobs }, i) => maxDifference(logprobs, golden[i]?.logprobs ?? [])));
 }
 
+/** The adapter with other keys in its file; patterns of ranks and alphas match the ends of names and stay. */
+function copyRenamed(to: string, rename: (key: string) => string): void {
+  mkdirSync(to);
+  copyFileSync(join(ADAPTER, "adapter_config.json"), join(to, "adapter_config.json"));
+  const bytes = readFileSync(join(ADAPTER, "adapter_model.safetensors"));
+  const length = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.subarray(8, 8 + length).toString()) as Record<string, unknown>;
+  const renamed = Object.entries(header).map(([key, entry]) => [key === "__metadata__" ? key : rename(key), entry]);
+  const text = Buffer.from(JSON.stringify(Object.fromEntries(renamed)));
+  const start = Buffer.alloc(8);
+  start.writeBigUInt64LE(BigInt(text.length));
+  writeFileSync(join(to, "adapter_model.safetensors"), Buffer.concat([start, text, bytes.subarray(8 + length)]));
+}
+
 describe("PEFT's adapter", () => {
   it("gives PEFT's log-probabilities, which the model alone does not", async () => {
     expect(worstOf(await scores("--model", MODEL, "--adapter", ADAPTER))).toBeLessThan(5e-5);
     expect(worstOf(await scores("--model", MODEL))).toBeGreaterThan(0.1);
+  });
+
+  it.each<[string, (key: string) => string]>([
+    [
+      "an earlier transformers",
+      (key) => key.replace("model.language_model.", "model.").replace("model.model.visual", "model.visual"),
+    ],
+    ["a live model", (key) => key.replace(/(lora_[AB])/, "$1.default")],
+  ])("says the same under the names of %s", async (name, rename) => {
+    const other = join(folder, name.replaceAll(" ", "-"));
+    copyRenamed(other, rename);
+    expect(await scores("--model", MODEL, "--adapter", other)).toEqual(
+      await scores("--model", MODEL, "--adapter", ADAPTER),
+    );
   });
 
   it("has PEFT's gradients", async () => {
