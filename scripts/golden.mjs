@@ -4,7 +4,7 @@ import { filesUnder } from "./sources.mjs";
 const scripts = filesUnder("scripts/golden").filter((file) => /\/make_\w+\.py$/.test(file));
 console.log(`The golden files are committed; make them anew only when a case is added:
 
-  python3 -m venv .venv && .venv/bin/pip install torch transformers trl pillow safetensors numpy
+  python3 -m venv .venv && .venv/bin/pip install -r scripts/golden/requirements.txt
 ${scripts.map((file) => `  .venv/bin/python ${file}`).join("\n")}
 
 Each folder's cases.json names the versions that made it.`);
