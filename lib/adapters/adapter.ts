@@ -24,16 +24,21 @@ export interface AdapterWeights {
   weights: string;
   /** Of a fresh adapter's random numbers. */
   seed: number;
+  /** For a reference policy that is the adapter as it was loaded; false unless given. */
+  keepStart?: boolean;
 }
 
 /** What the engine is told of an adapter. */
-export function loraArgs(spec: AdapterSpec, { weights, seed }: AdapterWeights): NonNullable<LoadModelArgs["lora"]> {
+export function loraArgs(
+  spec: AdapterSpec,
+  { weights, seed, keepStart = false }: AdapterWeights,
+): NonNullable<LoadModelArgs["lora"]> {
   const modules = spec.modules.map(({ name, rank, alpha }) => ({
     name,
     rank,
     scale: alpha / (spec.useRslora ? Math.sqrt(rank) : rank),
   }));
-  return { modules, dropout: spec.dropout, seed, weights, keepStart: false };
+  return { modules, dropout: spec.dropout, seed, weights, keepStart };
 }
 
 /** A fresh adapter on some linear layers. */

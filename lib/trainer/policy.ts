@@ -38,7 +38,7 @@ export async function openPolicy(
   const { adapter: spec } = trainable;
   // An adapter that is there is part of what the run starts from, as in TRL; a fresh one starts as nothing.
   const keepStart = needsReference(plan) && stored !== undefined;
-  const lora = { ...loraArgs(spec, { weights: stored?.weights ?? "", seed }), keepStart };
+  const lora = loraArgs(spec, { weights: stored?.weights ?? "", seed, keepStart });
   const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
   const baseModel = names.revision === undefined ? resolve(directory) : names.model;
   const adapter = { spec, description, baseModel, baseRevision: names.revision };

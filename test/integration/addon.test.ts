@@ -308,7 +308,7 @@ function script(body: string): string {
       const model = await load();
       const prompt = { tokens: Int32Array.of(1, 2, 3), images: [] };
       const sampling = { ...${JSON.stringify(SAMPLING)}, maxNewTokens };
-      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: "on" as const };
+      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: "on" };
       await model.generate(args, () => {}, new Int32Array(1));
     };
     ${body}`;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeFolder, loraArgs, readAdapter } from "../../lib/adapters/index.js";
 import { loadConversations } from "../../lib/data/datasets/index.js";
-import { Engine, type LoadModelOptions, type NativeGroup } from "../../lib/engine/index.js";
+import { type AdapterUse, Engine, type LoadModelOptions, type NativeGroup } from "../../lib/engine/index.js";
 import { Processor } from "../../lib/processing/index.js";
 import type { StepReport } from "../../lib/report/index.js";
 import { type GrpoTrainerOptions, type SftTrainerOptions, Trainer } from "../../lib/trainer/index.js";
@@ -142,10 +142,10 @@ describe("a trained adapter", () => {
 
   afterAll(() => engine.dispose());
 
-  async function scores(directory: string, load: LoadModelOptions = {}, on = true): Promise<number[]> {
+  async function scores(directory: string, load: LoadModelOptions = {}, adapter: AdapterUse = "on"): Promise<number[]> {
     const model = await engine.loadModel(directory, load);
     try {
-      const all = await model.logProbs({ groups, adapter: on });
+      const all = await model.logProbs({ groups, adapter });
       return all.flatMap((group) => group.flatMap(({ logProbs }) => [...logProbs]));
     } finally {
       model.dispose();
@@ -163,7 +163,7 @@ describe("a trained adapter", () => {
   test("is the model without it when it is switched off", async () => {
     const lora = await stored();
     const base = await scores(MODEL);
-    expect(await scores(MODEL, { lora }, false)).toEqual(base);
+    expect(await scores(MODEL, { lora }, "off")).toEqual(base);
     expect(distance(await scores(MODEL, { lora }), base)).toBeGreaterThan(0.01);
   });
 

@@ -96,7 +96,7 @@ class Bandit implements NativeModel {
     await this.enter("logProbs", args, flag);
     // What it has learned is its adapter.
     const learned = this.logits;
-    if (!args.adapter) this.logits = learned.map(() => 0);
+    if (args.adapter !== "on") this.logits = learned.map(() => 0);
     const scores = args.groups.map(({ completions }) =>
       completions.map((tokens) => ({
         logProbs: this.scores(this.answerOf(tokens), tokens.length, args.temperature),

@@ -73,7 +73,7 @@ describe("an adapter's folder", () => {
     const layer = linear[0] as (typeof linear)[number];
     const spec: AdapterSpec = { modules: [adapterModule(layer, 4, 8)], useRslora: false, dropout: 0.1 };
     const name = moduleOf(layer.name);
-    const weights = { weights: "w", seed: 3 };
+    const weights = { weights: "w", seed: 3, keepStart: true };
     expect(loraArgs(spec, weights)).toEqual({ modules: [{ name, rank: 4, scale: 2 }], dropout: 0.1, ...weights });
     expect(loraArgs({ ...spec, useRslora: true }, weights).modules).toEqual([{ name, rank: 4, scale: 4 }]);
   });

@@ -34,7 +34,7 @@ describe("a run that trains an adapter", () => {
         precision: "bf16",
         train: "lora",
         frozen: [],
-        lora: { modules, dropout: 0.1, seed: 9, weights: "" },
+        lora: { modules, dropout: 0.1, seed: 9, weights: "", keepStart: false },
         gradientCheckpointing: true,
       },
     ]);
@@ -50,7 +50,7 @@ describe("a run that trains an adapter", () => {
     };
     const options = { ...lora, beta: 0.04, maxSteps: 3, learningRate: 3 };
     await runAll(banditRun(await banditEngine({ onVerb }), newRun(), options));
-    expect(scored.map(({ adapter }) => adapter)).toEqual([false, false, false]);
+    expect(scored.map(({ adapter }) => adapter)).toEqual(["off", "off", "off"]);
     // All four answers are equally likely to the model without its adapter, whatever that has learned.
     const first = seen.flatMap(({ refLogProbs }) => refLogProbs.flatMap((group) => group.map((scores) => scores[0])));
     expect(new Set(first)).toEqual(new Set([Math.fround(Math.log(0.25))]));
@@ -157,9 +157,9 @@ describe("a run that starts from an adapter", () => {
     };
     const engine = await banditEngine({ onVerb, onLoad: (args) => loaded.push(args) });
     await runAll(banditRun(engine, newRun(), { adapter: stored("reference"), beta: 0.1, maxSteps: 1 }));
-    expect(loaded.map(({ train }) => train)).toEqual(["lora", "none"]);
-    expect(loaded[1]?.lora).toEqual(loaded[0]?.lora);
-    expect(scored.map(({ adapter }) => adapter)).toEqual([true]);
+    // One model: it keeps a copy of its adapter alone.
+    expect(loaded.map(({ train, lora }) => [train, lora?.keepStart])).toEqual([["lora", true]]);
+    expect(scored.map(({ adapter }) => adapter)).toEqual(["start"]);
   });
 
   test("may name it as the model: the adapter knows which one it belongs to", async () => {
