@@ -90,8 +90,8 @@ class Backend {
   virtual void copy(const Tensor& from, Tensor& to) = 0;      // to = from
   virtual void fill(Tensor& x, float value) = 0;              // x = value
   virtual void convert(const Tensor& from, Tensor& to) = 0;   // to = from, of another floating-point type
-  // A parameter that is only read, of what `memory` holds; `packed` (f32 or bf16) is the type in which products read
-  // it.
+  // A parameter that is only read, of what `memory` holds; `packed` (f32 or bf16) is the type in which products and
+  // gather_rows read it.
   virtual Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) = 0;
   virtual size_t memory_used() const = 0;  // this and the peak: from any thread
   virtual size_t memory_peak() const = 0;

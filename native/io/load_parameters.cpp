@@ -76,7 +76,7 @@ void load_adapters(Backend& backend, ParameterStore& parameters, const std::stri
     if (found == stored.tensors().end()) problems.add("missing", p.name);
     else problems.check_stored(p.name, p.shape, *found->second.tensor);
   }
-  problems.throw_if_any("the adapter " + path);
+  problems.throw_if_any("the adapter " + path + " does not fit the model");
   std::vector<float> buffer;
   for (size_t i = parameters.base_count(); i < parameters.all().size(); ++i) {
     Parameter& p = parameters.all()[i];
@@ -98,7 +98,7 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
     if (found == model.tensors().end()) problems.add("missing", p.name);
     else problems.check_stored(p.name, p.shape, *found->second.tensor);
   }
-  problems.throw_if_any("the checkpoint in " + directory);
+  problems.throw_if_any("the checkpoint in " + directory + " does not fit the model");
   std::vector<float> buffer;
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];

@@ -1,6 +1,7 @@
 #include "io/stored_model.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "core/error.h"
@@ -12,7 +13,7 @@ namespace vlmr1 {
 
 namespace {
 
-constexpr size_t kListed = 8;  // names per problem in an error
+constexpr size_t kListed = 32;  // names per problem in an error
 
 std::string axes_text(const std::vector<int64_t>& axes) {
   std::string text = "[";
@@ -31,6 +32,37 @@ void check_shard_name(const std::string& where, const std::string& name) {
   check(plain, ErrorCode::kCheckpoint, where, ": expected plain file names in weight_map, got \"", name, "\"");
 }
 
+std::map<std::string, std::shared_ptr<const SafetensorsFile>> open_shards(const std::string& directory,
+                                                                          const std::set<std::string>& names) {
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> open;
+  std::string gone;
+  for (const std::string& name : names) {
+    const std::string path = join_path(directory, name);
+    if (file_exists(path)) open[name] = std::make_shared<const SafetensorsFile>(path);
+    else gone += (gone.empty() ? "" : ", ") + name;
+  }
+  check(gone.empty(), ErrorCode::kIo, join_path(directory, kIndexFile), ": expected ", names.size(),
+        " files of weights beside it, ", names.size() - open.size(), " are not there: ", gone);
+  return open;
+}
+
+// Tensor name → name of its shard.
+std::map<std::string, std::string> read_index(const std::string& path) {
+  try {
+    const Json index = Json::parse(read_text_file(path), path);
+    std::map<std::string, std::string> shards;
+    for (const auto& [name, shard] : index.at("weight_map").as_object()) {
+      shards[name] = shard.as_string();
+      check_shard_name(path, shards[name]);
+    }
+    return shards;
+  } catch (const Error& error) {
+    // The JSON reader speaks of configuration; here it is the checkpoint that is wrong.
+    if (error.code() != ErrorCode::kConfig) throw;
+    throw Error(ErrorCode::kCheckpoint, error.what());
+  }
+}
+
 }  // namespace
 
 void StoredModel::add(const std::string& name, const StoredTensor& tensor,
@@ -41,21 +73,19 @@ void StoredModel::add(const std::string& name, const StoredTensor& tensor,
 
 void StoredModel::add_shards(const std::string& directory, const Rename& rename) {
   const std::string index_path = join_path(directory, kIndexFile);
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> open;
-  try {
-    const Json index = Json::parse(read_text_file(index_path), index_path);
-    for (const auto& [name, shard] : index.at("weight_map").as_object()) {
-      const std::string& shard_name = shard.as_string();
-      check_shard_name(index_path, shard_name);
-      auto& file = open[shard_name];
-      if (!file) file = std::make_shared<const SafetensorsFile>(join_path(directory, shard_name));
-      add(rename(name), file->get(name), file);
-    }
-  } catch (const Error& error) {
-    // The JSON reader speaks of configuration; here it is the checkpoint that is wrong.
-    if (error.code() != ErrorCode::kConfig) throw;
-    throw Error(ErrorCode::kCheckpoint, error.what());
+  const auto shards = read_index(index_path);
+  std::set<std::string> names;
+  for (const auto& [name, shard] : shards) names.insert(shard);
+  const auto open = open_shards(directory, names);
+  Problems problems;
+  for (const auto& [name, shard] : shards) {
+    const auto& file = open.at(shard);
+    const auto found = file->tensors().find(name);
+    if (found == file->tensors().end())
+      problems.add("that the file named for it does not hold", name + " (" + shard + ")");
+    else add(rename(name), found->second, file);
   }
+  problems.throw_if_any(index_path + " does not fit the files beside it");
 }
 
 StoredModel StoredModel::open_file(const std::string& path, const Rename& rename) {
@@ -83,13 +113,13 @@ void Problems::check_stored(const std::string& name, const Shape& shape, const S
   if (!is_float(stored.dtype)) add("of a dtype that is no floating point", name + " (" + stored.dtype + ")");
 }
 
-void Problems::throw_if_any(const std::string& where) const {
+void Problems::throw_if_any(const std::string& headline) const {
   if (items_.empty()) return;
-  std::string text = where + " does not fit the model:";
+  std::string text = headline + ":";
   for (const auto& [kind, list] : items_) {
     text += "\n  " + std::to_string(list.size()) + " " + kind + ": ";
     for (size_t i = 0; i < std::min(list.size(), kListed); ++i) text += (i ? ", " : "") + list[i];
-    if (list.size() > kListed) text += ", …";
+    if (list.size() > kListed) text += " and " + std::to_string(list.size() - kListed) + " more";
   }
   fail(ErrorCode::kCheckpoint, text);
 }

@@ -40,8 +40,8 @@ class Problems {
   void add(const std::string& kind, const std::string& item) { items_[kind].push_back(item); }
   // Notes a tensor of another shape or of a type that is no floating point.
   void check_stored(const std::string& name, const Shape& expected, const StoredTensor& stored);
-  // Throws ERR_CHECKPOINT.
-  void throw_if_any(const std::string& where) const;
+  // Throws ERR_CHECKPOINT: the headline, then each kind of problem with the names.
+  void throw_if_any(const std::string& headline) const;
 
  private:
   std::map<std::string, std::vector<std::string>> items_;

@@ -164,8 +164,10 @@ TEST(checkpoint_malformed_indexes) {
       {ErrorCode::kCheckpoint, R"({"weight_map": {"a": ".."}})", "expected plain file names"},
       {ErrorCode::kCheckpoint, R"({"weight_map": {"a": ""}})", "expected plain file names"},
       {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "x\u0000y"}})", "expected plain file names"},
-      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "shard.safetensors"}})", "no tensor \"a\""},
-      {ErrorCode::kIo, R"({"weight_map": {"a": "gone.safetensors"}})", "cannot open"},
+      {ErrorCode::kCheckpoint, R"({"weight_map": {"a": "shard.safetensors"}})",
+       "1 that the file named for it does not hold: a (shard.safetensors)"},
+      {ErrorCode::kIo, R"({"weight_map": {"a": "gone-1", "b": "shard.safetensors", "c": "gone-2"}})",
+       "expected 3 files of weights beside it, 2 are not there: gone-1, gone-2"},
   };
   const TemporaryFolder folder;
   write_safetensors(folder.file("shard.safetensors"), {}, {});

@@ -190,6 +190,22 @@ TEST(precision_frozen_models_as_stored_equal_f32_copies) {
   }
 }
 
+// The reference policy is frozen and the policy it is compared with trains: before the first step they are the same.
+TEST(precision_bf16_frozen_models_equal_trained_ones) {
+  for (const auto& golden : golden_models()) {
+    for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kF16}) {
+      const TemporaryFolder temporary;
+      const std::string folder = converted(golden, dtype, temporary);
+      const GoldenCase c = GoldenCases(golden).get("two_images");
+      Loaded frozen(folder, TrainMode::kNone, Precision::kBF16);
+      Loaded trained(folder, TrainMode::kFull, Precision::kBF16);
+      Loaded wide(folder, TrainMode::kNone, Precision::kF32);
+      EXPECT_TRUE(same_bits(frozen.log_probs(c), trained.log_probs(c)));
+      EXPECT_TRUE(!same_bits(frozen.log_probs(c), wide.log_probs(c)));
+    }
+  }
+}
+
 TEST(precision_bf16_training_keeps_f32_masters) {
   const TemporaryFolder temporary;
   const std::string folder = converted("qwen2_5_vl_a", SaveDType::kBF16, temporary);

@@ -11,6 +11,7 @@ namespace {
 int64_t row_grain(int64_t cols) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols)); }
 }  // namespace
 
+// A weight that products read in bf16 is read so here too: a tied head and its embedding are the same numbers.
 void CpuBackend::gather_rows(const Tensor& x, const Tensor& index, Tensor& y) {
   const int64_t cols = x.shape().cols();
   const int32_t* at = index.data<int32_t>();
@@ -20,13 +21,24 @@ void CpuBackend::gather_rows(const Tensor& x, const Tensor& index, Tensor& y) {
       for (int64_t n = b; n < e; ++n) copy(in + at[n] * cols, out + n * cols);
     });
   };
-  if (x.dtype() == DType::kF32) {
-    gather(x.data<float>(), [cols](const float* row, float* to) { std::memcpy(to, row, cols * sizeof(float)); });
-  } else {
-    const auto widen = x.dtype() == DType::kBF16 ? bf16_to_f32 : f16_to_f32;
-    gather(static_cast<const uint16_t*>(x.raw()), [cols, widen](const uint16_t* row, float* to) {
+  const auto element_wise = [cols](const auto& widen) {
+    return [cols, widen](const auto* row, float* to) {
       for (int64_t i = 0; i < cols; ++i) to[i] = widen(row[i]);
-    });
+    };
+  };
+  const bool rounds = x.storage()->packed == DType::kBF16;
+  const uint16_t* bits = static_cast<const uint16_t*>(x.raw());
+  if (x.dtype() == DType::kBF16) {
+    gather(bits, element_wise(bf16_to_f32));
+  } else if (x.dtype() == DType::kF16) {
+    gather(bits, element_wise([rounds](uint16_t h) {
+             const float value = f16_to_f32(h);
+             return rounds ? bf16_to_f32(f32_to_bf16(value)) : value;
+           }));
+  } else if (rounds) {
+    gather(x.data<float>(), element_wise([](float value) { return bf16_to_f32(f32_to_bf16(value)); }));
+  } else {
+    gather(x.data<float>(), [cols](const float* row, float* to) { std::memcpy(to, row, cols * sizeof(float)); });
   }
 }
 
