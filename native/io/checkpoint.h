@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "nn/parameters.h"
@@ -14,11 +15,18 @@ enum class SaveDType { kF32, kBF16, kF16 };
 
 const char* stored_name(SaveDType dtype);  // in safetensors
 
+// Published names that a checkpoint may hold besides the parameters.
+struct ExtraTensors {
+  std::function<bool(const std::string&)> ignorable;
+  // A tied tensor → the parameter whose values it must repeat.
+  std::map<std::string, std::string> tied;
+};
+
 // Fills a store from `directory` (model.safetensors, or shards with an index; published names or transformers 5's), and
-// its adapters from their file or at random. Missing, extra (unless `ignorable(published name)`) or misshapen tensors:
-// one ERR_CHECKPOINT that lists them. Files of frozen matrices stay mapped.
+// its adapters from their file or at random. Missing, extra or misshapen tensors: one ERR_CHECKPOINT that lists them.
+// Files of frozen matrices stay mapped.
 void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
-                     const std::function<bool(const std::string&)>& ignorable);
+                     const ExtraTensors& extra);
 
 // The model's own parameters; `merge_adapters` adds the adapters in.
 void save_parameters(Backend& backend, const ParameterStore& parameters, const std::string& directory, SaveDType dtype,

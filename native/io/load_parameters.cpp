@@ -1,5 +1,6 @@
 // Weights from a checkpoint's files into a store. Frozen matrices stay where they are, in the mapped file.
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -84,14 +85,36 @@ void load_adapters(Backend& backend, ParameterStore& parameters, const std::stri
   }
 }
 
+bool same_values(const StoredTensor& a, const StoredTensor& b) {
+  return a.dtype == b.dtype && a.shape == b.shape && (a.bytes == 0 || std::memcmp(a.data, b.data, a.bytes) == 0);
+}
+
+// Where a tied tensor has values of its own, transformers 4 ties it all the same and transformers 5 does not: there is
+// no telling which of the two models is meant.
+void check_extra(const StoredModel& model, const ParameterStore& parameters, const ExtraTensors& extra,
+                 Problems& problems) {
+  for (const auto& [name, stored] : model.tensors()) {
+    if (parameters.has(name) || extra.ignorable(name)) continue;
+    const auto tied = extra.tied.find(name);
+    if (tied == extra.tied.end()) {
+      problems.add("that the model has no place for", name);
+      continue;
+    }
+    const auto original = model.tensors().find(tied->second);
+    if (original != model.tensors().end() && !same_values(*stored.tensor, *original->second.tensor))
+      problems.add("with values of its own though config.json ties it (tie_word_embeddings: false uses both)",
+                   name + " (tied to " + tied->second + ")");
+    stored.file->discard(stored.tensor->data, stored.tensor->bytes);
+  }
+}
+
 }  // namespace
 
 void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
-                     const std::function<bool(const std::string&)>& ignorable) {
+                     const ExtraTensors& extra) {
   const StoredModel model = StoredModel::open_folder(directory, published_name);
   Problems problems;
-  for (const auto& [name, tensor] : model.tensors())
-    if (!parameters.has(name) && !(ignorable && ignorable(name))) problems.add("that the model has no place for", name);
+  check_extra(model, parameters, extra, problems);
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     const Parameter& p = parameters.all()[i];
     const auto found = model.tensors().find(p.name);

@@ -44,11 +44,10 @@ const Family& family_of(const Json& config) {
 std::unique_ptr<Model> Model::load(Backend& backend, const std::string& directory, const LoadOptions& options) {
   const Json config = Json::parse(read_text_file(directory + "/config.json"), directory + "/config.json");
   auto model = family_of(config).build(backend, config, options);
-  // A tied head may be stored as well; the embedding is what counts.
-  const bool tied = !model->parameters().has("lm_head.weight");
-  load_parameters(backend, model->parameters(), directory, [tied](const std::string& name) {
-    return (tied && name == "lm_head.weight") || name.find("rotary_emb.inv_freq") != std::string::npos;
-  });
+  ExtraTensors extra;
+  extra.ignorable = [](const std::string& name) { return name.find("rotary_emb.inv_freq") != std::string::npos; };
+  if (!model->parameters().has("lm_head.weight")) extra.tied["lm_head.weight"] = "model.embed_tokens.weight";
+  load_parameters(backend, model->parameters(), directory, extra);
   return model;
 }
 

@@ -62,7 +62,8 @@ std::set<std::string> names_in(const std::string& folder) {
 }
 
 void load(Fixture& fixture, const std::string& folder) {
-  load_parameters(*fixture.backend, fixture.store, folder, [](const std::string& name) { return name == "unused"; });
+  load_parameters(*fixture.backend, fixture.store, folder,
+                  {[](const std::string& name) { return name == "unused"; }, {{"tied.bias", "a.bias"}}});
 }
 
 void expect_same_parameters(Fixture& a, Fixture& b) {
@@ -147,6 +148,25 @@ TEST(checkpoint_lists_everything_that_does_not_fit) {
     EXPECT_TRUE(std::string(error.what()).find("unused") == std::string::npos);
   }
   EXPECT_TRUE(same_bits(fixture.get("a.bias"), before));
+}
+
+TEST(checkpoint_tied_tensors_must_repeat_what_they_are_tied_to) {
+  const TemporaryFolder folder;
+  Fixture fixture;
+  const std::vector<float> patch(96, 1.0f), weight(35, 2.0f), bias(5, 3.0f), other{3.0f, 3.0f, 3.0f, 3.0f, 3.5f};
+  const auto write = [&](const std::vector<float>& tied) {
+    write_safetensors(folder.file("model.safetensors"),
+                      {{"visual.patch.weight", "F32", {4, 3, 2, 2, 2}, patch.data()},
+                       {"a.weight", "F32", {5, 7}, weight.data()},
+                       {"a.bias", "F32", {5}, bias.data()},
+                       {"tied.bias", "F32", {5}, tied.data()}},
+                      {});
+  };
+  write(bias);
+  load(fixture, folder.path());
+  EXPECT_TRUE(same_bits(fixture.get("a.bias"), bias));
+  write(other);
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "tied.bias (tied to a.bias)", load(fixture, folder.path()));
 }
 
 TEST(checkpoint_malformed_indexes) {
