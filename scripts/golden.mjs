@@ -7,4 +7,8 @@ console.log(`The golden files are committed; make them anew only when a case is 
   python3 -m venv .venv && .venv/bin/pip install -r scripts/golden/requirements.txt
 ${scripts.map((file) => `  .venv/bin/python ${file}`).join("\n")}
 
-Each folder's cases.json names the versions that made it.`);
+Each folder's cases.json names the versions that made it.
+
+Every layout, type, adapter and size of a checkpoint against transformers and PEFT, in one table (scripts/golden/README.md):
+
+  npm run build && .venv/bin/pip install peft && .venv/bin/python scripts/golden/check_checkpoints.py`);

@@ -6,6 +6,7 @@ origin) with PEFT and compares what the program said with it: log-probabilities 
 Exit code 1 when a limit is passed, or when PEFT adapts other layers than the file holds.
 """
 import argparse
+import math
 import sys
 
 from safetensors.torch import load_file
@@ -44,7 +45,8 @@ def parse():
 
 def relative(have, want):
     have, want = have.detach().double(), want.detach().double()
-    return float((have - want).norm() / want.norm().clamp(min=1e-300))
+    error = float((have - want).norm() / want.norm().clamp(min=1e-300))
+    return math.inf if math.isnan(error) else error
 
 
 def compare_gradients(model, path, limit):

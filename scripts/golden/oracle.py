@@ -7,12 +7,12 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from pictures import decode
-from tiny_models import load
+from tiny_models import load_with_problems
 
 
 class Oracle:
     def __init__(self, folder, image_folder=None, system=None, suffix="", min_pixels=None, max_pixels=None):
-        self.model = load(folder)
+        self.model, self.loading_problems = load_with_problems(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         legacy = os.path.join(folder, "chat_template.json")
         if self.tokenizer.chat_template is None and os.path.exists(legacy):

@@ -87,13 +87,19 @@ def check(folder, model):
     print(os.path.basename(folder), sum(p.numel() for p in expected.values()), "parameters")
 
 
-def load(folder):
-    model = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
+def load_with_problems(folder):
+    """The model, and the names that transformers misses in the folder or has no use for."""
+    model, found = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
     )
     assert model.config.text_config._attn_implementation == "eager"
     assert model.config.vision_config._attn_implementation == "eager"
-    return model.eval()
+    problems = [f"{kind}: {sorted(names)}" for kind, names in found.items() if names]
+    return model.eval(), problems
+
+
+def load(folder):
+    return load_with_problems(folder)[0]
 
 
 def save(path, tensors):
