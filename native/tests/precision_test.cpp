@@ -242,6 +242,48 @@ TEST(precision_frozen_models_as_stored_equal_f32_copies) {
   }
 }
 
+// The same values where they cannot stay mapped: as doubles, or at an odd address.
+void write_unmappable(const std::string& file, bool doubles) {
+  std::string header = "{", data;
+  {
+    const SafetensorsFile from(file);
+    for (const auto& [name, tensor] : from.tensors()) {
+      const size_t begin = data.size();
+      data.append(reinterpret_cast<const char*>(tensor.data), tensor.bytes);
+      if (doubles) {
+        std::vector<float> values(static_cast<size_t>(tensor.numel()));
+        read_f32(tensor, values.data());
+        const std::vector<double> wide(values.begin(), values.end());
+        data.resize(begin);
+        data.append(reinterpret_cast<const char*>(wide.data()), wide.size() * sizeof(double));
+      }
+      header += (header.size() > 1 ? ",\"" : "\"") + name + "\":{\"dtype\":\"" + (doubles ? "F64" : tensor.dtype) +
+                "\",\"shape\":" + show(tensor.shape) + ",\"data_offsets\":[" + std::to_string(begin) + "," +
+                std::to_string(data.size()) + "]}";
+    }
+  }
+  header += "}";
+  if (header.size() % 2 == 0) header += " ";
+  const uint64_t length = header.size();
+  write_text_file(file, std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header + data);
+}
+
+TEST(precision_weights_that_cannot_stay_mapped_are_the_same) {
+  const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
+  for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16, SaveDType::kF16}) {
+    for (const bool doubles : {false, true}) {
+      const TemporaryFolder temporary;
+      const std::string folder = converted("qwen2_5_vl_a", dtype, temporary);
+      std::vector<std::vector<float>> expected;
+      for (const Precision precision : {Precision::kAuto, Precision::kBF16})
+        expected.push_back(Loaded(folder, TrainMode::kNone, precision).log_probs(c));
+      write_unmappable(folder + "/model.safetensors", doubles);
+      EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kAuto).log_probs(c), expected[0]));
+      EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kBF16).log_probs(c), expected[1]));
+    }
+  }
+}
+
 // The files that are replaced are those that the model's weights are mapped from.
 TEST(precision_a_mapped_model_can_be_saved_over_itself) {
   const TemporaryFolder temporary;
