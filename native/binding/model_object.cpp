@@ -29,7 +29,7 @@ TokenScores run_log_probs(Model& model, const LogProbsArguments& args, Job& job)
 
 void check_trainable(const Model& model, const char* verb) {
   check(model.info().trainable_parameters > 0, ErrorCode::kState, verb,
-        ": the model was loaded with train \"none\"; load it with \"full\" or \"lora\"");
+        ": nothing of the model trains; load it with train \"full\", not all of it frozen, or \"lora\"");
 }
 
 vlmr1::AccumulateResult run_accumulate(Model& model, const AccumulateArguments& args, Job& job) {

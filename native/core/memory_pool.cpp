@@ -17,10 +17,10 @@ size_t round_up(size_t bytes) {
 
 MemoryPool::~MemoryPool() { trim(); }
 
-// The smallest kept block that is at most twice too large, or null.
-void* MemoryPool::take_kept(size_t size, size_t* block) {
+// The smallest kept block from `size` to `largest`, or null.
+void* MemoryPool::take_kept(size_t size, size_t largest, size_t* block) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (auto it = free_.lower_bound(size); it != free_.end() && it->first <= 2 * size; ++it) {
+  for (auto it = free_.lower_bound(size); it != free_.end() && it->first <= largest; ++it) {
     if (it->second.empty()) continue;
     void* data = it->second.back();
     it->second.pop_back();
@@ -44,8 +44,17 @@ void* MemoryPool::take_new(size_t size) {
 }
 
 std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
-  size_t size = round_up(bytes ? bytes : 1);
-  void* data = take_kept(size, &size);
+  const size_t size = round_up(bytes ? bytes : 1);
+  return hand_out(size, 2 * size);
+}
+
+std::shared_ptr<Storage> MemoryPool::allocate_lasting(size_t bytes) {
+  const size_t size = round_up(bytes ? bytes : 1);
+  return hand_out(size, size);
+}
+
+std::shared_ptr<Storage> MemoryPool::hand_out(size_t size, size_t largest) {
+  void* data = take_kept(size, largest, &size);
   if (data == nullptr) data = take_new(size);
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -18,6 +18,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   ~MemoryPool();
   // 64-byte aligned, uninitialised. Throws ERR_OUT_OF_MEMORY. Storage gives its block back to the pool.
   std::shared_ptr<Storage> allocate(size_t bytes);
+  // The same for what stays: a larger block of an earlier use would never be whole again.
+  std::shared_ptr<Storage> allocate_lasting(size_t bytes);
   // Returns unused blocks to the operating system.
   void trim();
   size_t used() const { return used_; }
@@ -25,7 +27,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
   size_t held() const { return held_; }
 
  private:
-  void* take_kept(size_t size, size_t* block);
+  std::shared_ptr<Storage> hand_out(size_t size, size_t largest);
+  void* take_kept(size_t size, size_t largest, size_t* block);
   void* take_new(size_t size);
   void give_back(void* data, size_t bytes);
 

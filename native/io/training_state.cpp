@@ -25,15 +25,15 @@ struct Entry {
 };
 
 std::vector<Entry> entries_of(Backend& backend, ParameterStore& parameters, bool with_moments) {
-  std::vector<Entry> parts;
+  std::vector<Entry> entries;
   for (const Parameter& parameter : parameters.all()) {
     if (!parameter.trainable) continue;
-    parts.push_back({kValue + parameter.name, parameter.master});
+    entries.push_back({kValue + parameter.name, parameter.master});
     if (!with_moments) continue;
-    parts.push_back({kMoment1 + parameter.name, ParameterStore::slice(parameters.moment1(backend), parameter)});
-    parts.push_back({kMoment2 + parameter.name, ParameterStore::slice(parameters.moment2(backend), parameter)});
+    entries.push_back({kMoment1 + parameter.name, ParameterStore::slice(parameters.moment1(backend), parameter)});
+    entries.push_back({kMoment2 + parameter.name, ParameterStore::slice(parameters.moment2(backend), parameter)});
   }
-  return parts;
+  return entries;
 }
 
 int64_t step_of(const SafetensorsFile& file) {
@@ -55,12 +55,12 @@ int64_t step_of(const SafetensorsFile& file) {
 void save_state(Backend& backend, ParameterStore& parameters, const std::string& file) {
   const auto buffer = std::make_shared<std::vector<float>>();
   std::vector<TensorToWrite> tensors;
-  for (const Entry& part : entries_of(backend, parameters, parameters.has_moments())) {
+  for (const Entry& entry : entries_of(backend, parameters, parameters.has_moments())) {
     TensorToWrite tensor;
-    tensor.name = part.name;
+    tensor.name = entry.name;
     tensor.dtype = "F32";
-    tensor.shape = {part.tensor.numel()};
-    tensor.fetch = [&backend, value = part.tensor, buffer] {
+    tensor.shape = {entry.tensor.numel()};
+    tensor.fetch = [&backend, value = entry.tensor, buffer] {
       buffer->resize(static_cast<size_t>(value.numel()));
       backend.download(value, buffer->data());
       return static_cast<const void*>(buffer->data());
@@ -75,21 +75,22 @@ void load_state(Backend& backend, ParameterStore& parameters, const std::string&
   const int64_t step = step_of(file);
   const bool with_moments = std::any_of(file.tensors().begin(), file.tensors().end(),
                                         [](const auto& entry) { return entry.first.starts_with(kMoment1); });
-  std::vector<Entry> parts = entries_of(backend, parameters, with_moments);
+  std::vector<Entry> entries = entries_of(backend, parameters, with_moments);
   // Everything is checked before anything is changed.
-  for (const Entry& part : parts) {
-    const StoredTensor& stored = file.get(part.name);
-    check(stored.dtype == "F32" && stored.numel() == part.tensor.numel(), ErrorCode::kCheckpoint, path, ": \"",
-          part.name, "\": expected ", part.tensor.numel(), " F32 numbers, got ", stored.numel(), " of ", stored.dtype);
+  for (const Entry& entry : entries) {
+    const StoredTensor& stored = file.get(entry.name);
+    check(stored.dtype == "F32" && stored.numel() == entry.tensor.numel(), ErrorCode::kCheckpoint, path, ": \"",
+          entry.name, "\": expected ", entry.tensor.numel(), " F32 numbers, got ", stored.numel(), " of ",
+          stored.dtype);
   }
-  check(parts.size() == file.tensors().size(), ErrorCode::kCheckpoint, path, ": expected ", parts.size(),
+  check(entries.size() == file.tensors().size(), ErrorCode::kCheckpoint, path, ": expected ", entries.size(),
         " tensors, got ", file.tensors().size(), ": it was saved by another model, or with other parameters trained");
   std::vector<float> buffer;
-  for (Entry& part : parts) {
-    const StoredTensor& stored = file.get(part.name);
+  for (Entry& entry : entries) {
+    const StoredTensor& stored = file.get(entry.name);
     buffer.resize(static_cast<size_t>(stored.numel()));
     read_f32(stored, buffer.data());
-    backend.upload(part.tensor, buffer.data());
+    backend.upload(entry.tensor, buffer.data());
   }
   if (!with_moments && parameters.has_moments()) {
     backend.fill(parameters.moment1(backend), 0.0f);

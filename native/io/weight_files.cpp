@@ -1,10 +1,12 @@
 #include "io/weight_files.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <numeric>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -72,10 +74,22 @@ std::string index_text(const std::vector<Shard>& shards) {
   return text + "\n  }\n}\n";
 }
 
-bool is_weight_file(const std::string& name) {
-  return name == kSingleFile || name == kIndexFile ||
-         (name.starts_with("model-") && name.find("-of-") != std::string::npos && name.ends_with(".safetensors"));
+bool is_number(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
+
+// "model-00001-of-00002.safetensors", and no file of somebody's own.
+bool is_shard(std::string_view name) {
+  constexpr std::string_view start = "model-", between = "-of-", end = ".safetensors";
+  const size_t cut = name.find(between);
+  if (!name.starts_with(start) || !name.ends_with(end) || cut == std::string_view::npos) return false;
+  const size_t second = cut + between.size();
+  return cut >= start.size() && second + end.size() <= name.size() &&
+         is_number(name.substr(start.size(), cut - start.size())) &&
+         is_number(name.substr(second, name.size() - end.size() - second));
+}
+
+bool is_weight_file(const std::string& name) { return name == kSingleFile || name == kIndexFile || is_shard(name); }
 
 // Weights of an earlier save into the same folder: some readers take every safetensors file they find.
 void remove_stale(const std::string& directory, const std::set<std::string>& written) {

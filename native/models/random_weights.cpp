@@ -1,6 +1,7 @@
 #include "models/random_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -32,13 +33,23 @@ void fill(ThreadPool& pool, const ParameterSpec& spec, uint64_t seed, uint64_t i
   });
 }
 
+// Beside the sizes, as transformers 4 has it, or in text_config (5).
+double initializer_range(const Json& config) {
+  const Json* text = config.find("text_config");
+  const double beside = text && text->is_object() ? text->double_or("initializer_range", 0.02) : 0.02;
+  const double range = config.double_or("initializer_range", beside);
+  check(std::isfinite(range) && range >= 0, ErrorCode::kConfig,
+        "config.json: initializer_range: expected a value of 0 or more, got ", range);
+  return range;
+}
+
 }  // namespace
 
 int64_t write_random_weights(const std::string& config_json, const std::string& directory, const RandomWeights& options,
                              const StopFlag& stop) {
   const Json config = Json::parse(config_json, "config.json");
   const ModelDescription description = describe_model(config);
-  const double range = config.double_or("initializer_range", 0.02);
+  const double range = initializer_range(config);
   ThreadPool pool(options.threads > 0 ? options.threads : physical_cores());
   pool.set_stop(stop);
   const auto buffer = std::make_shared<std::vector<float>>();

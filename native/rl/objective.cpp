@@ -107,9 +107,12 @@ AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, cons
   const ops::HeadLogProb out = forward(graph, model, packed, attention, objective.loss.temperature);
   const std::vector<float> logp = to_host(backend, out.logp.value());
   const LossResult loss = grpo_loss(logp, old_logp, ref_logp, sequences, objective.loss);
-  Tensor dlogp = backend.empty({static_cast<int64_t>(logp.size())});
-  backend.upload(dlogp, loss.dlogp.data());
-  graph.backward(out.logp, dlogp);
+  // A batch without pictures reaches nothing of what trains where that is in the vision tower or the merger.
+  if (out.logp.needs_grad()) {
+    Tensor dlogp = backend.empty({static_cast<int64_t>(logp.size())});
+    backend.upload(dlogp, loss.dlogp.data());
+    graph.backward(out.logp, dlogp);
+  }
 
   AccumulateResult result;
   result.loss = loss.loss;

@@ -236,6 +236,7 @@ TEST(config_errors_name_the_field) {
                                {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "num_key_value_heads 3"},
                                {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": -2", "num_key_value_heads"},
                                {"\"tie_word_embeddings\": false", "\"head_dim\": 16", "head_dim"},
+                               {"\"tie_word_embeddings\": false", "\"rms_norm_eps\": -1", "rms_norm_eps"},
                                {"silu", "relu", "hidden_act"},
                                {"\"use_sliding_window\": false", "\"use_sliding_window\": true", "use_sliding_window"},
                                {"false, \"max_window_layers\": 1",

@@ -55,6 +55,17 @@ TEST(core_memory_reuse_wastes_at_most_as_much_as_is_asked_for) {
   EXPECT_EQ(pool->held(), pool->used());
 }
 
+TEST(core_memory_that_stays_takes_no_larger_block) {
+  const auto pool = std::make_shared<MemoryPool>();
+  pool->allocate(64 * 1024);  // given back at once
+  auto lasting = pool->allocate_lasting(40 * 1024);
+  EXPECT_EQ(lasting->bytes, 40 * 1024);
+  EXPECT_EQ(pool->held(), pool->used() + 64 * 1024);
+  const void* place = lasting->data;
+  lasting.reset();
+  EXPECT_TRUE(pool->allocate_lasting(40 * 1024)->data == place);
+}
+
 TEST(core_memory_never_overlaps) {
   const auto pool = std::make_shared<MemoryPool>();
   std::vector<std::shared_ptr<Storage>> live;

@@ -88,6 +88,27 @@ TEST(lora_switched_off_is_the_base_model) {
   EXPECT_TRUE(!same_bits(log_probs(lora, c), log_probs(plain, c)));
 }
 
+// Features of pictures are kept where neither training nor an adapter can change them, and only there.
+TEST(lora_on_some_parts_is_not_kept_with_the_pictures) {
+  for (const auto& golden : golden_models()) {
+    const GoldenCase c = GoldenCases(golden).get("two_images");
+    ModelFixture plain(golden, 2, LoadOptions());
+    const auto off = log_probs(plain, c);
+    for (const Part part : {Part::kVision, Part::kMerger, Part::kLanguage}) {
+      const TemporaryFolder folder;
+      ModelFixture lora(golden, 2, adapted(golden, TrainMode::kLora, 0.0f, {part}));
+      randomise(lora);
+      write_merged(lora, golden, folder.path());
+      ModelFixture merged(folder.path());
+      const auto on = log_probs(lora, c);
+      EXPECT_LE(max_relative_error(on, log_probs(merged, c)), 2e-5);
+      EXPECT_TRUE(!same_bits(on, off));
+      EXPECT_TRUE(same_bits(log_probs(lora, c, Use::kOff), off));
+      EXPECT_TRUE(same_bits(log_probs(lora, c), on));
+    }
+  }
+}
+
 // What a run that goes on from an adapter is compared with.
 TEST(lora_start_stays_as_it_was_loaded) {
   for (const auto& golden : golden_models()) {

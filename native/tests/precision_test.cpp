@@ -103,6 +103,47 @@ TEST(precision_bf16_products_round_the_weights_only) {
   EXPECT_TRUE(same_bits(got.dx, expected.dx));
 }
 
+// A copy in memory, of a file whose data cannot stay mapped: backward reads the weights that forward read.
+TEST(precision_bf16_products_of_f32_copies_round_in_both_directions) {
+  const auto backend = make_cpu_backend({2, ""});
+  const Array numbers = random_array(7, {40, 65});
+  FileWeight narrow(DType::kBF16, numbers.values);
+  Tensor copy = to_device(*backend, numbers);
+  copy.storage()->persistent = true;
+  copy.storage()->packed = DType::kBF16;
+  const Products got = products(*backend, copy, 5);
+  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, DType::kBF16), 5);
+  EXPECT_TRUE(same_bits(got.y, expected.y));
+  EXPECT_TRUE(same_bits(got.dx, expected.dx));
+  EXPECT_TRUE(same_bits(got.added, expected.added));
+}
+
+TEST(precision_panels_that_were_interrupted_are_made_anew) {
+  for (const int threads : {1, 3}) {
+    const auto backend = make_cpu_backend({threads, ""});
+    FileWeight file(DType::kBF16, random_array(7, {300, 96}).values);
+    const Tensor w = file.adopt(*backend, {300, 96}, DType::kBF16);
+    const Tensor x = to_device(*backend, random_array(1, {3, 96}));
+    Tensor y = backend->empty({3, 300});
+    const int32_t stopped = 1;
+    backend->set_stop(StopFlag(&stopped));
+    EXPECT_ERROR(ErrorCode::kAborted, backend->linear(x, w, nullptr, nullptr, y));
+    EXPECT_EQ(file.discarded, 0u);
+    backend->set_stop(StopFlag());
+    const Tensor exact = to_device(*backend, {{300, 96}, file.values});
+    const Products got = products(*backend, w, 3);
+    EXPECT_TRUE(same_bits(got.y, products(*backend, exact, 3).y));
+  }
+}
+
+TEST(precision_weights_of_whole_numbers_are_refused) {
+  const auto backend = make_cpu_backend({3, ""});
+  const Tensor x = to_device(*backend, random_array(1, {3, 96}));
+  const Tensor w = backend->zeros({300, 96}, DType::kI32);
+  Tensor y = backend->empty({3, 300});
+  EXPECT_ERROR_WITH(ErrorCode::kDType, "got i32", backend->linear(x, w, nullptr, nullptr, y));
+}
+
 TEST(precision_weights_are_held_once) {
   const auto backend = make_cpu_backend({2, ""});
   const int64_t out = 64, in = 96;
@@ -150,6 +191,17 @@ TEST(precision_panels_go_with_their_weight) {
   }
   backend->trim();
   EXPECT_EQ(backend->memory_used(), before);
+}
+
+// What the first forward pass gave back before is larger than the panels: it stays for what comes and goes.
+TEST(precision_panels_take_no_block_of_an_activation) {
+  const auto backend = make_cpu_backend({1, ""});
+  FileWeight file(DType::kBF16, random_array(7, {64, 96}).values);
+  const Tensor w = file.adopt(*backend, {64, 96}, DType::kBF16);
+  const size_t before = backend->memory_used();
+  backend->empty({1, 64 * 96 * 9 / 10});
+  products(*backend, w, 2);
+  EXPECT_EQ(backend->memory_used() - before, w.bytes());
 }
 
 // A golden model's folder in another type.
@@ -203,6 +255,63 @@ TEST(precision_bf16_frozen_models_equal_trained_ones) {
       EXPECT_TRUE(same_bits(frozen.log_probs(c), trained.log_probs(c)));
       EXPECT_TRUE(!same_bits(frozen.log_probs(c), wide.log_probs(c)));
     }
+  }
+}
+
+// The same values where they cannot stay mapped: as doubles, or at an odd address.
+void write_unmappable(const std::string& file, bool doubles) {
+  std::string header = "{", data;
+  {
+    const SafetensorsFile from(file);
+    for (const auto& [name, tensor] : from.tensors()) {
+      const size_t begin = data.size();
+      data.append(reinterpret_cast<const char*>(tensor.data), tensor.bytes);
+      if (doubles) {
+        std::vector<float> values(static_cast<size_t>(tensor.numel()));
+        read_f32(tensor, values.data());
+        const std::vector<double> wide(values.begin(), values.end());
+        data.resize(begin);
+        data.append(reinterpret_cast<const char*>(wide.data()), wide.size() * sizeof(double));
+      }
+      header += (header.size() > 1 ? ",\"" : "\"") + name + "\":{\"dtype\":\"" + (doubles ? "F64" : tensor.dtype) +
+                "\",\"shape\":" + show(tensor.shape) + ",\"data_offsets\":[" + std::to_string(begin) + "," +
+                std::to_string(data.size()) + "]}";
+    }
+  }
+  header += "}";
+  if (header.size() % 2 == 0) header += " ";
+  const uint64_t length = header.size();
+  write_text_file(file, std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + header + data);
+}
+
+TEST(precision_weights_that_cannot_stay_mapped_are_the_same) {
+  const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
+  for (const SaveDType dtype : {SaveDType::kF32, SaveDType::kBF16, SaveDType::kF16}) {
+    for (const bool doubles : {false, true}) {
+      const TemporaryFolder temporary;
+      const std::string folder = converted("qwen2_5_vl_a", dtype, temporary);
+      std::vector<std::vector<float>> expected;
+      for (const Precision precision : {Precision::kAuto, Precision::kBF16})
+        expected.push_back(Loaded(folder, TrainMode::kNone, precision).log_probs(c));
+      write_unmappable(folder + "/model.safetensors", doubles);
+      EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kAuto).log_probs(c), expected[0]));
+      EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kBF16).log_probs(c), expected[1]));
+    }
+  }
+}
+
+// The files that are replaced are those that the model's weights are mapped from.
+TEST(precision_a_mapped_model_can_be_saved_over_itself) {
+  const TemporaryFolder temporary;
+  const std::string folder = converted("qwen2_5_vl_a", SaveDType::kBF16, temporary);
+  const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
+  Loaded mapped(folder, TrainMode::kNone, Precision::kAuto);
+  const auto expected = mapped.log_probs(c);
+  for (const int64_t max_shard_bytes : {int64_t{20'000}, int64_t{1} << 40}) {
+    save_parameters(*mapped.backend, mapped.model->parameters(), folder, SaveDType::kBF16, max_shard_bytes);
+    EXPECT_TRUE(same_bits(mapped.log_probs(c), expected));
+    Loaded again(folder, TrainMode::kNone, Precision::kAuto);
+    EXPECT_TRUE(same_bits(again.log_probs(c), expected));
   }
 }
 

@@ -20,6 +20,8 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Where weights are held once, their file's pages go as soon as the panels are there.
 Panels CpuBackend::packed_weight(const Tensor& w) {
+  check(w.dtype() != DType::kI32, ErrorCode::kDType, "linear: expected a floating-point weight, got ",
+        dtype_name(w.dtype()));
   const bool keep = w.storage()->persistent;
   PackCache::Entry* entry = keep ? &packs_.entry(w) : nullptr;
   if (keep && entry->panels.storage) return entry->panels;
@@ -28,7 +30,8 @@ Panels CpuBackend::packed_weight(const Tensor& w) {
   const int64_t count = ceil_div(n, panels.width);
   const int64_t elements = panels.width * panels.k;
   const size_t panel_bytes = static_cast<size_t>(elements) * dtype_size(panels.dtype);
-  panels.storage = memory_->allocate(static_cast<size_t>(count) * panel_bytes);
+  const size_t bytes = static_cast<size_t>(count) * panel_bytes;
+  panels.storage = keep ? memory_->allocate_lasting(bytes) : memory_->allocate(bytes);
   char* out = static_cast<char*>(panels.storage->data);
   pool_.run(count, [&](int64_t p, int) {
     const int64_t first = p * panels.width;
@@ -152,8 +155,9 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
 }
 
 void CpuBackend::linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) {
-  // Rows that may have left the memory, or are of another type, are taken out of the panels.
-  const bool from_panels = w.dtype() != DType::kF32 || w.storage()->discard;
+  // Rows that may have left the memory, or are of another type than the panels, are taken out of those.
+  const bool from_panels =
+      w.dtype() != DType::kF32 || w.storage()->packed != DType::kF32 || w.storage()->discard != nullptr;
   const Panels panels = from_panels ? packed_weight(w) : Panels{};
   Product p;
   p.m = dy.shape().rows();

@@ -65,8 +65,6 @@ void pack_panel(const Tensor& w, int64_t first, int64_t count, int64_t width, DT
   } else if (w.dtype() == DType::kBF16) {
     transpose_to<BF16>(reinterpret_cast<const uint16_t*>(rows), count, k, width, dtype, panel);
   } else {
-    check(w.dtype() == DType::kF16, ErrorCode::kDType, "linear: expected a floating-point weight, got ",
-          dtype_name(w.dtype()));
     transpose_to<F16>(reinterpret_cast<const uint16_t*>(rows), count, k, width, dtype, panel);
   }
 }

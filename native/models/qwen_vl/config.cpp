@@ -72,6 +72,7 @@ TextConfig parse_text(const Json& top) {
   t.intermediate_size = positive(json, "", "intermediate_size", kMostWidth);
   t.max_positions = positive_or(json, "", "max_position_embeddings", kMostTokens, 32768);
   t.rms_eps = json.double_or("rms_norm_eps", 1e-5);
+  check(t.rms_eps >= 0, ErrorCode::kConfig, "config.json: rms_norm_eps: expected 0 or more, got ", t.rms_eps);
   t.tied = top.bool_or("tie_word_embeddings", false) || json.bool_or("tie_word_embeddings", false);
   const std::string act = json.string_or("hidden_act", "silu");
   check(act == "silu", ErrorCode::kConfig, "config.json: hidden_act: expected silu, got ", act);
