@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "core/error.h"
 
@@ -31,6 +32,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -140,12 +142,36 @@ void write_text_file(const std::string& path, std::string_view text) {
   file.commit();
 }
 
-MappedFile::MappedFile(const std::string& path) {
-  const Descriptor file(open_to_read(path, size_));
+namespace {
+
+int64_t written_at(const struct stat& status) {
+#ifdef __APPLE__
+  const timespec& time = status.st_mtimespec;
+#else
+  const timespec& time = status.st_mtim;
+#endif
+  return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  Descriptor file(open_to_read(path, size_));
+  struct stat status = {};
+  if (::fstat(file.get(), &status) != 0) fail_errno("cannot read", path);
+  written_ = written_at(status);
   if (size_ == 0) return;  // an empty mapping is an error to the system
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) fail_errno("cannot map", path);
   data_ = data;
+  file_ = file.release();
+}
+
+void MappedFile::check_unchanged() const {
+  struct stat status = {};
+  if (file_ < 0 || ::fstat(file_, &status) != 0) return;
+  check(static_cast<size_t>(status.st_size) == size_ && written_at(status) == written_, ErrorCode::kIo, path_,
+        " was written to while it is in use; load the model again, and replace files by renaming new ones over them");
 }
 
 void MappedFile::discard(const void* data, size_t bytes) const {
@@ -158,6 +184,7 @@ void MappedFile::discard(const void* data, size_t bytes) const {
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(data_, size_);
+  if (file_ >= 0) ::close(file_);
 }
 
 }  // namespace vlmr1

@@ -49,10 +49,16 @@ class MappedFile {
   size_t size() const { return size_; }
   // The whole pages inside [data, data + bytes) leave the memory until they are read again.
   void discard(const void* data, size_t bytes) const;
+  // Throws ERR_IO where somebody has written to the file since: what was not read yet would be something else, and
+  // memory behind a shorter end would end the process. Replacing the file by its name is no harm.
+  void check_unchanged() const;
 
  private:
+  std::string path_;
+  int file_ = -1;
   void* data_ = nullptr;
   size_t size_ = 0;
+  int64_t written_ = 0;  // time of the last write, nanoseconds
 };
 
 }  // namespace vlmr1

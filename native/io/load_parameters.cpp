@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "backend/backend.h"
@@ -30,14 +31,15 @@ bool can_stay_mapped(const Parameter& p, const StoredTensor& stored) {
   return p.shape.rank() >= 2 && stored.dtype != "F64" && aligned;
 }
 
-void load_frozen(Backend& backend, Precision precision, Parameter& p, const StoredParameter& source,
+// Whether it stays in the file.
+bool load_frozen(Backend& backend, Precision precision, Parameter& p, const StoredParameter& source,
                  std::vector<float>& buffer) {
   const StoredTensor& stored = *source.tensor;
   const DType packed = packed_type(precision, stored_type(stored));
   if (can_stay_mapped(p, stored)) {
     const auto discard = [file = source.file](const void* data, size_t bytes) { file->discard(data, bytes); };
     p.value = backend.adopt({stored.data, stored.bytes, source.file, discard}, p.shape, stored_type(stored), packed);
-    return;
+    return true;
   }
   buffer.resize(static_cast<size_t>(stored.numel()));
   read_f32(stored, buffer.data());
@@ -45,6 +47,7 @@ void load_frozen(Backend& backend, Precision precision, Parameter& p, const Stor
   p.value.storage()->persistent = true;
   p.value.storage()->packed = p.decays ? packed : DType::kF32;
   backend.upload(p.value, buffer.data());
+  return false;
 }
 
 void load_into(Backend& backend, Tensor& to, const StoredTensor& stored, std::vector<float>& buffer) {
@@ -123,12 +126,14 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
   }
   problems.throw_if_any("the checkpoint in " + directory + " does not fit the model");
   std::vector<float> buffer;
+  std::set<std::shared_ptr<const SafetensorsFile>> mapped;
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];
     const StoredParameter& source = model.tensors().at(p.name);
     if (p.trainable) load_into(backend, p.master, *source.tensor, buffer);
-    else load_frozen(backend, parameters.plan().precision, p, source, buffer);
+    else if (load_frozen(backend, parameters.plan().precision, p, source, buffer)) mapped.insert(source.file);
   }
+  for (const auto& file : mapped) parameters.add_source([file] { file->check_unchanged(); });
   const LoraPlan& lora = parameters.plan().lora;
   if (lora.weights.empty()) draw_adapters(backend, parameters, lora.seed);
   else load_adapters(backend, parameters, lora.weights);

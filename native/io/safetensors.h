@@ -29,6 +29,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // Lets go of a tensor's pages; they come back from the file when they are read again.
   void discard(const void* data, size_t bytes) const { mapping_.discard(data, bytes); }
+  // Throws ERR_IO where somebody has written to the file since it was opened.
+  void check_unchanged() const { mapping_.check_unchanged(); }
   // Throws ERR_CHECKPOINT for an unknown name.
   const StoredTensor& get(const std::string& name) const;
 

@@ -84,6 +84,7 @@ const char* stored_name(SaveDType dtype) {
 
 void save_parameters(Backend& backend, const ParameterStore& parameters, const std::string& directory, SaveDType dtype,
                      int64_t max_shard_bytes, bool merge_adapters) {
+  parameters.check_sources();
   const auto buffer = std::make_shared<std::vector<float>>();
   std::vector<TensorToWrite> tensors;
   for (size_t i = 0; i < parameters.base_count(); ++i) {

@@ -62,6 +62,8 @@ void ParameterStore::add_adapters(const std::vector<ParameterSpec>& specs) {
     adapter.index = adapters_.size();
     adapters_.emplace(module.name, adapter);
   }
+  check(plan_.mode != TrainMode::kFull || adapters_.empty(), ErrorCode::kArgument,
+        "lora: an adapter cannot be there while the weights train; merge it first");
   check(plan_.mode != TrainMode::kLora || !adapters_.empty(), ErrorCode::kArgument,
         "lora: expected at least one linear layer to adapt");
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -79,6 +80,11 @@ class ParameterStore {
   bool trains() const { return trainable_numel_ > 0; }
   bool trains(Part part) const;
   void zero_grad(Backend& backend);
+  // Before frozen parameters are read: `check` throws where their file is no longer what it was.
+  void add_source(std::function<void()> check) { sources_.push_back(std::move(check)); }
+  void check_sources() const {
+    for (const auto& check : sources_) check();
+  }
   // Masters were written: what ops read is made from them, and packed copies that a back end keeps are stale.
   void refresh(Backend& backend);
 
@@ -106,6 +112,7 @@ class ParameterStore {
   Tensor moment1_;
   Tensor moment2_;
   int64_t trainable_numel_ = 0;  // with padding
+  std::vector<std::function<void()>> sources_;
 };
 
 }  // namespace vlmr1

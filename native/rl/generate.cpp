@@ -211,6 +211,7 @@ std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Pr
   options.sampling.validate(model.info().vocab_size);
   check(options.n > 0, ErrorCode::kArgument, "n: expected 1 or more, got ", options.n);
   check(!prompts.empty(), ErrorCode::kArgument, "prompts: expected at least one");
+  model.parameters().check_sources();
   for (size_t i = 0; i < prompts.size(); ++i) model.check_prompt(prompts[i], "prompt " + std::to_string(i));
   const StopScope scope(model.backend(), stop);
   return Generation(model, prompts, options).run(stop, progress);

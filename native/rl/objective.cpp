@@ -83,6 +83,7 @@ std::vector<LossSequence> loss_sequences(const std::vector<Group>& groups, const
 
 TokenScores score(Model& model, const std::vector<Group>& groups, float temperature, AdapterMode::Use adapter,
                   const StopFlag& stop) {
+  model.parameters().check_sources();
   StopScope scope(model.backend(), stop);
   const PackedGroups packed = pack_groups(model, groups);
   TreeAttention attention(packed.batch.tree);
@@ -96,6 +97,7 @@ AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, cons
                             const StopFlag& stop) {
   check(model.parameters().trains(), ErrorCode::kState,
         "accumulate: the model was loaded without trainable parameters");
+  model.parameters().check_sources();
   StopScope scope(model.backend(), stop);
   Backend& backend = model.backend();
   const std::vector<LossSequence> sequences = loss_sequences(groups, objective);

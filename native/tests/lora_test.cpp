@@ -284,6 +284,8 @@ TEST(lora_plans_that_fit_nothing_are_refused) {
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "rank above 0", ModelFixture("qwen2_5_vl_a", 1, options));
   options.plan.lora.modules.clear();
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "at least one linear layer", ModelFixture("qwen2_5_vl_a", 1, options));
+  options = adapted("qwen2_5_vl_a", TrainMode::kFull);
+  EXPECT_ERROR_WITH(ErrorCode::kArgument, "merge it first", ModelFixture("qwen2_5_vl_a", 1, options));
   options = full_training();
   options.plan.frozen = {"model.nothing"};
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "no parameter is named model.nothing",

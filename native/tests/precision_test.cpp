@@ -1,10 +1,13 @@
 // Weights of other types than f32, and weights that stay in their file: the same bits as f32 copies of the same values.
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 
 #include "core/float16.h"
 #include "io/checkpoint.h"
 #include "io/files.h"
 #include "optim/adamw.h"
+#include "rl/generate.h"
 #include "rl/objective.h"
 #include "tests/model_fixture.h"
 #include "tests/op_harness.h"
@@ -297,6 +300,26 @@ TEST(precision_weights_that_cannot_stay_mapped_are_the_same) {
       EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kAuto).log_probs(c), expected[0]));
       EXPECT_TRUE(same_bits(Loaded(folder, TrainMode::kNone, Precision::kBF16).log_probs(c), expected[1]));
     }
+  }
+}
+
+// Else a file that became shorter would end the process, and one with other numbers change the results.
+TEST(precision_a_file_that_is_written_to_while_it_is_mapped_is_noticed) {
+  const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
+  for (const bool shorter : {true, false}) {
+    const TemporaryFolder temporary;
+    const std::string folder = converted("qwen2_5_vl_a", SaveDType::kBF16, temporary);
+    Loaded mapped(folder, TrainMode::kNone, Precision::kAuto);
+    mapped.log_probs(c);
+    const std::string file = folder + "/model.safetensors";
+    if (shorter) std::filesystem::resize_file(file, 64);
+    else std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+    EXPECT_ERROR_WITH(ErrorCode::kIo, "was written to while it is in use", mapped.log_probs(c));
+    const std::vector<Prompt> prompts{c.prompt};
+    EXPECT_ERROR_WITH(ErrorCode::kIo, "was written to", generate(*mapped.model, prompts, {}, StopFlag(), nullptr));
+    EXPECT_ERROR_WITH(ErrorCode::kIo, "was written to",
+                      save_parameters(*mapped.backend, mapped.model->parameters(), folder + "/new", SaveDType::kBF16,
+                                      int64_t{1} << 40));
   }
 }
 
