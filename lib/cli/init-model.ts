@@ -14,7 +14,7 @@ import {
 import { Engine } from "../engine/index.js";
 import { usageError } from "../errors/index.js";
 import { resolveModel } from "../hub/index.js";
-import { prepareModelFolder } from "../processing/index.js";
+import { prepareModelFolder, refuseFilled, replaceFolder } from "../processing/index.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
 import { printJson } from "./output.js";
@@ -64,12 +64,15 @@ async function initModel(options: z.output<typeof Schema>, json: boolean, contex
   try {
     const architecture = config === undefined ? presets[preset ?? ""]?.config : await readConfigFile(config);
     const fields = z.record(z.string(), z.unknown(), `${config}: expected a map of fields`).parse(architecture);
-    const text = await prepareModelFolder({ config: fields, dtype, tokenizer: tokenizerFolder, out, force });
     const maxShardBytes = parseSize(options.maxShardSize);
-    const bytes = engine.describeModel(text).info.parameters * DTYPE_BYTES[dtype];
-    const { parameters } = await showWriting(context, out, bytes, () =>
-      engine.initModel({ config: text, directory: out, seed, dtype, maxShardBytes, signal }),
-    );
+    if (!force) await refuseFilled(out);
+    let parameters = 0;
+    await replaceFolder(out, async (folder) => {
+      const text = await prepareModelFolder({ config: fields, dtype, tokenizer: tokenizerFolder, out: folder });
+      const bytes = engine.describeModel(text).info.parameters * DTYPE_BYTES[dtype];
+      const write = () => engine.initModel({ config: text, directory: folder, seed, dtype, maxShardBytes, signal });
+      ({ parameters } = await showWriting(context, out, bytes, write));
+    });
     if (json) printJson(context, { directory: out, parameters, seed, dtype });
     else context.stdout.write(`${out}: ${parameters.toLocaleString("en-US")} parameters, ${dtype}, seed ${seed}\n`);
   } finally {

@@ -14,7 +14,15 @@ export {
   type Prompt,
   type PromptOptions,
 } from "./processor.js";
-export { folderBeside, refuseBeside, replaceFolder, syncFolder, UNFINISHED } from "./replace-folder.js";
+export {
+  folderBeside,
+  refuseBeside,
+  refuseFilled,
+  replaceFolder,
+  requireWritable,
+  syncFolder,
+  UNFINISHED,
+} from "./replace-folder.js";
 export { type ResizeLimits, smartResize } from "./smart-resize.js";
 export type { StreamDecoder } from "./stream-decoder.js";
 export { type DecodeOptions, Tokenizer } from "./tokenizer.js";

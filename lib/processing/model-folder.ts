@@ -4,6 +4,7 @@ import type { SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { withDtype } from "./config-dtype.js";
 import { loadImageSettings } from "./preprocessor-config.js";
+import { refuseFilled } from "./replace-folder.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** What belongs to a model's folder beside config.json and the weights; further templates besides. */
@@ -48,7 +49,7 @@ export async function prepareModelFolder(options: ModelFolderOptions): Promise<s
   const tokenizer = await Tokenizer.load(from);
   const typed = dtype === undefined ? options.config : withDtype(options.config, dtype);
   const config = withTokenizer(structuredClone(typed), tokenizer);
-  await emptyFolder(out, force);
+  if (!force) await refuseFilled(out);
   await copyModelFiles(from, out);
   const text = `${JSON.stringify(config, null, 2)}\n`;
   await writeFile(join(out, "config.json"), text);
@@ -59,7 +60,11 @@ export async function prepareModelFolder(options: ModelFolderOptions): Promise<s
 /** Copies tokenizer, template and processor files; for folders that trained weights are saved to. */
 export async function copyModelFiles(from: string, to: string): Promise<void> {
   if (resolve(from) === resolve(to)) return;
-  await mkdir(to, { recursive: true });
+  try {
+    await mkdir(to, { recursive: true });
+  } catch (error) {
+    throw fromSystem(error, "make the folder", to);
+  }
   const names = await readdir(from);
   const wanted = names.filter((name) => TOKENIZER_FILES.includes(name) || TEMPLATE_FILE.test(name));
   for (const name of wanted) await copyFile(join(from, name), join(to, name));
@@ -102,17 +107,6 @@ function withTokenizer(base: Config, tokenizer: Tokenizer): Config {
 
 function vocabularySize({ vocab_size: stated }: Config, { vocabSize }: Tokenizer): number {
   return typeof stated === "number" && stated >= vocabSize ? stated : vocabSize;
-}
-
-async function emptyFolder(path: string, force: boolean): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-    const there = await readdir(path);
-    if (there.length === 0 || force) return;
-  } catch (error) {
-    throw fromSystem(error, "make the folder", path);
-  }
-  throw new VlmR1Error("ERR_USAGE", `${path} is not empty`, { hint: "Choose another folder, or add --force." });
 }
 
 /** Loaders elsewhere want these two files; a bare tokenizer folder may lack them. */

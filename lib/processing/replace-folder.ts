@@ -25,6 +25,18 @@ export async function replaceFolder(target: string, write: (folder: string) => P
   }
 }
 
+/** Throws at once what `replaceFolder` would throw at its start: for callers that have hours of work before it. */
+export async function requireWritable(target: string): Promise<void> {
+  const beside = folderBeside(target);
+  try {
+    await namesIn(target);
+    await mkdir(beside, { recursive: true });
+    await rm(beside, { recursive: true, force: true });
+  } catch (error) {
+    throw fromSystem(error, "write the folder", target);
+  }
+}
+
 /** Where a folder is written before it is whole. */
 export function folderBeside(target: string): string {
   const path = resolve(target);
@@ -35,6 +47,12 @@ export function folderBeside(target: string): string {
 export async function refuseBeside(folder: string, file: string, what: string): Promise<void> {
   if ((await namesIn(folder))?.includes(file) !== true) return;
   throw new VlmR1Error("ERR_USAGE", `${folder} holds ${what} (${file})`, { hint: "Choose another folder." });
+}
+
+/** For folders that are made once: what lies there already may be someone's work. */
+export async function refuseFilled(folder: string): Promise<void> {
+  if (((await namesIn(folder)) ?? []).length === 0) return;
+  throw new VlmR1Error("ERR_USAGE", `${folder} is not empty`, { hint: "Choose another folder, or add --force." });
 }
 
 async function moveInto(from: string, to: string): Promise<void> {
