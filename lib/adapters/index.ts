@@ -9,4 +9,10 @@ export {
 export { matchModules, matchParameters } from "./patterns.js";
 export { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./peft-config.js";
 export { readAdapter, type StoredAdapter } from "./read-adapter.js";
-export { type AdapterIdentity, saveAdapterFolder, writeAdapterFiles } from "./write-adapter.js";
+export {
+  type AdapterIdentity,
+  changedScales,
+  checkAdapterTarget,
+  saveAdapterFolder,
+  writeAdapterFiles,
+} from "./write-adapter.js";

@@ -1,9 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CallOptions, Model, ModelDescription } from "../engine/index.js";
-import { copyModelFiles, refuseBeside, replaceFolder } from "../processing/index.js";
+import { copyModelFiles, refuseBeside, replaceFolder, requireWritable } from "../processing/index.js";
 import type { AdapterModule, AdapterSpec } from "./adapter.js";
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./peft-config.js";
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, readPeftConfig } from "./peft-config.js";
 import { ownEnds, targetModules } from "./target-modules.js";
 
 /** What a folder in PEFT's format says beside the weights. */
@@ -30,8 +30,14 @@ export async function saveAdapterFolder(
   identity: AdapterIdentity,
   { signal }: CallOptions = {},
 ): Promise<void> {
-  await refuseBeside(target, "config.json", "a model");
+  await checkAdapterTarget(target);
   await replaceFolder(target, (folder) => writeAdapterFiles(model, folder, identity, { signal }));
+}
+
+/** Throws where an adapter cannot be saved to a folder. */
+export async function checkAdapterTarget(target: string): Promise<void> {
+  await refuseBeside(target, "config.json", "a model");
+  await requireWritable(target);
 }
 
 /** The same into a folder that is being written. */
@@ -79,6 +85,19 @@ export function peftConfig({ spec, description, baseModel, baseRevision }: Adapt
     init_lora_weights: true,
     modules_to_save: null,
   };
+}
+
+/** What the same weights are multiplied by. */
+const SCALES = ["r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern"] as const;
+
+/** In which of them the adapter of a folder that was written here is another than this one: `lora_alpha 32, now 8`. */
+export async function changedScales(directory: string, identity: AdapterIdentity): Promise<string[]> {
+  const stored = await readPeftConfig(directory);
+  const now = peftConfig(identity);
+  return SCALES.flatMap((name) => {
+    const [was, is] = [JSON.stringify(stored[name]), JSON.stringify(now[name])];
+    return was === is ? [] : [`${name} ${was}, now ${is}`];
+  });
 }
 
 /** The first of those that are there most often. */

@@ -41,9 +41,6 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     const before = await evaluateBefore(trainer, signal);
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : await trainer.evaluate({ signal });
-    const { saveModelTo, saveMergedTo } = trainer.config;
-    if (saveModelTo !== undefined) await trainer.save(saveModelTo, { signal });
-    if (saveMergedTo !== undefined) await trainer.save(saveMergedTo, { merged: true, signal });
     await finish(trainer, before, after, context, run);
   } catch (error) {
     if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);

@@ -97,18 +97,21 @@ export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Ch
     await rm(path, { recursive: true, force: true });
     await rename(beside, path);
   } catch (error) {
-    throw fromSystem(
-      error,
-      "write the checkpoint",
-      path,
-      "Earlier checkpoints are untouched; free space and --resume.",
-    );
+    await rm(beside, { recursive: true, force: true }).catch(() => undefined);
+    throw writeFailed(error, path);
   }
   const checkpoints = await listCheckpoints(runFolder);
   for (const old of checkpoints.slice(0, Math.max(0, checkpoints.length - keep))) {
     await rm(old.path, { recursive: true, force: true });
   }
   return { step: state.step, path };
+}
+
+function writeFailed(error: unknown, path: string): VlmR1Error {
+  const hint = "Earlier checkpoints are untouched; free space and --resume.";
+  // The engine's errors come without advice, and it writes most of what a disk has no room for.
+  const { code, message, hint: given = hint } = fromSystem(error, "write the checkpoint", path, hint);
+  return new VlmR1Error(code, message, { hint: given, cause: error });
 }
 
 async function writeTrained(folder: string, options: SaveCheckpointOptions): Promise<void> {

@@ -4,4 +4,5 @@ export { type AdvantageOptions, type Advantages, computeAdvantages } from "./adv
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
 export type { GrpoTrainerOptions, SftTrainerOptions, TrainerOptions } from "./options.js";
 export { type SaveModelOptions, saveModelFolder } from "./save-model.js";
-export { type SaveTrainedOptions, Trainer } from "./trainer.js";
+export type { SaveTrainedOptions } from "./save-trained.js";
+export { Trainer } from "./trainer.js";

@@ -1,13 +1,13 @@
 import type { ModelNames } from "../adapters/index.js";
-import { readRunConfig, writeRunConfig } from "./run-folder.js";
+import { readRunConfig } from "./run-folder.js";
 
 /**
  * A branch on the hub moves; a run that goes on must not. So the run's config.yaml gets the commits that model and
  * adapter were loaded from, in place of what was asked for.
  */
-export async function pinNames(folder: string, config: ModelNames, loaded: ModelNames): Promise<void> {
+export function withCommits<C extends ModelNames>(config: C, loaded: ModelNames): C {
   const pinned = loaded.revision !== undefined || (loaded.adapter !== undefined && PINNED.test(loaded.adapter));
-  if (pinned) await writeRunConfig(folder, { ...config, ...loaded });
+  return pinned ? { ...config, ...loaded } : config;
 }
 
 /** What a resumed run began with; where it is now given another model or adapter, such as a folder, that one. */

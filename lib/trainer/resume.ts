@@ -1,6 +1,8 @@
-import type { Model } from "../engine/index.js";
+import { dirname, join } from "node:path";
+import { changedScales } from "../adapters/index.js";
 import { VlmR1Error } from "../errors/index.js";
-import { type Checkpoint, loadModelState, readTrainerState, type TrainerState } from "./checkpoint.js";
+import { ADAPTER_FOLDER, type Checkpoint, loadModelState, readTrainerState, type TrainerState } from "./checkpoint.js";
+import type { Policy } from "./policy.js";
 
 /** What a resumed run must share with its beginning, or its weights or its place in the data mean something else. */
 const SAME = [
@@ -14,7 +16,7 @@ const SAME = [
  */
 export async function resumeRun(
   checkpoints: readonly Checkpoint[],
-  model: Model,
+  { model, adapter }: Pick<Policy, "model" | "adapter">,
   fresh: TrainerState,
   warn: (message: string) => void,
 ): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
@@ -22,7 +24,13 @@ export async function resumeRun(
   for (const checkpoint of checkpoints.toReversed()) {
     try {
       const state = await readTrainerState(checkpoint.path);
-      checkSame(state, fresh, checkpoint);
+      const different = SAME.filter((name) => state[name] !== fresh[name]);
+      refuse(
+        different.map((name) => `${name} ${state[name]}, now ${fresh[name]}`),
+        checkpoint,
+      );
+      if (adapter !== undefined)
+        refuse(await changedScales(join(checkpoint.path, ADAPTER_FOLDER), adapter), checkpoint);
       await loadModelState(checkpoint.path, model);
       return { state: { ...state, totalSteps: fresh.totalSteps }, checkpoint };
     } catch (error) {
@@ -34,11 +42,10 @@ export async function resumeRun(
   throw new VlmR1Error("ERR_CHECKPOINT", "none of the run's checkpoints can be used", { cause: last });
 }
 
-function checkSame(state: TrainerState, fresh: TrainerState, { path }: Checkpoint): void {
-  const different = SAME.filter((name) => state[name] !== fresh[name]);
+function refuse(different: readonly string[], { path }: Checkpoint): void {
   if (different.length === 0) return;
-  const list = different.map((name) => `${name} ${String(state[name])}, now ${String(fresh[name])}`).join("; ");
-  throw new VlmR1Error("ERR_CONFIG", `${path} was written by a run with other options: ${list}`, {
-    hint: "Resume with the options of the run's config.yaml, or start a new run in another --output-dir.",
+  const config = join(dirname(dirname(path)), "config.yaml");
+  throw new VlmR1Error("ERR_CONFIG", `${path} was written by a run with other options: ${different.join("; ")}`, {
+    hint: `Resume with the run's own options (--config ${config} --resume), or start a new run in another --output-dir.`,
   });
 }

@@ -1,5 +1,5 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { join, sep } from "node:path";
 import { parse, stringify } from "yaml";
 import { toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
@@ -42,20 +42,40 @@ export async function writeRunFile(folder: string, run: RunFile): Promise<void> 
 }
 
 /**
- * Makes the folder ready for a new run. One that holds an earlier run's checkpoints is refused, unless it may be
- * replaced: an unfinished run would lose its work.
+ * Makes sure that a new run may have the folder. One that holds an earlier run's checkpoints is refused, unless it may be
+ * replaced: an unfinished run would lose its work. Nothing is removed yet.
  */
-export async function prepareRunFolder(folder: string, config: object, overwrite: boolean): Promise<void> {
+export async function claimRunFolder(folder: string, overwrite: boolean): Promise<void> {
   const checkpoints = await listCheckpoints(folder);
   if (checkpoints.length > 0 && !overwrite) throw await occupied(folder, checkpoints);
   try {
-    for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
-    for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
     await mkdir(folder, { recursive: true });
   } catch (error) {
-    throw fromSystem(error, "prepare the run's folder", folder);
+    throw fromSystem(error, "make the run's folder", folder);
   }
-  await writeRunConfig(folder, config);
+}
+
+/** Removes what an earlier run left, once all that could go wrong with the new one's options has been looked at. */
+export async function clearRunFolder(folder: string, inputs: readonly (string | undefined)[]): Promise<void> {
+  for (const name of OWN_FOLDERS) await refuseInside(join(folder, name), inputs);
+  try {
+    for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
+    for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
+  } catch (error) {
+    throw fromSystem(error, "clear the run's folder", folder);
+  }
+}
+
+/** A run that goes on from an earlier one's checkpoint must not remove it. */
+async function refuseInside(folder: string, inputs: readonly (string | undefined)[]): Promise<void> {
+  const parent = await realpath(folder).catch(() => undefined);
+  for (const input of inputs) {
+    if (parent === undefined || input === undefined) continue;
+    if (!(await realpath(input)).startsWith(parent + sep)) continue;
+    throw new VlmR1Error("ERR_CONFIG", `this run starts from ${input}, which replacing ${folder} would remove`, {
+      hint: "Choose another --output-dir.",
+    });
+  }
 }
 
 export async function writeRunConfig(folder: string, config: object): Promise<void> {

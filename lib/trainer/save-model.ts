@@ -1,13 +1,15 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { realpath, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { ADAPTER_CONFIG } from "../adapters/index.js";
 import type { CallOptions, Model, SaveDType } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import {
   copyModelFiles,
   dtypeOf,
   readModelConfig,
   refuseBeside,
   replaceFolder,
+  requireWritable,
   withDtype,
 } from "../processing/index.js";
 
@@ -21,9 +23,25 @@ export interface SaveModelOptions extends CallOptions {
 
 /** Writes a folder that transformers loads; it is written beside and renamed. */
 export async function saveModelFolder(model: Model, target: string, options: SaveModelOptions): Promise<void> {
+  await checkModelTarget(model, target);
+  await replaceFolder(target, (folder) => writeModelFiles(model, folder, options));
+}
+
+/** Throws where a model cannot be saved to a folder, or must not be. */
+export async function checkModelTarget(model: Model, target: string): Promise<void> {
+  // An adapter would be added a second time to a base that has it, and a run's reference policy would be gone.
+  if ((await pathOf(target)) === (await pathOf(model.directory))) {
+    throw new VlmR1Error("ERR_USAGE", `${target} is the folder that the model was loaded from`, {
+      hint: "Choose another folder: the model that was trained is still needed, to resume and to compare with.",
+    });
+  }
   // transformers would take the whole for an adapter and put it on top.
   await refuseBeside(target, ADAPTER_CONFIG, "an adapter");
-  await replaceFolder(target, (folder) => writeModelFiles(model, folder, options));
+  await requireWritable(target);
+}
+
+async function pathOf(folder: string): Promise<string> {
+  return realpath(folder).catch(() => resolve(folder));
 }
 
 /** Weights, config.json with their type, tokenizer and processor files. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { type AdapterIdentity, rankRange, saveAdapterFolder } from "../adapters/index.js";
+import { type AdapterIdentity, rankRange } from "../adapters/index.js";
 import { parseSize } from "../config/index.js";
-import type { CallOptions, SaveDType, StepOptions } from "../engine/index.js";
+import type { CallOptions, StepOptions } from "../engine/index.js";
 import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { type Evaluation, evaluate } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
@@ -11,24 +11,17 @@ import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
 import { type LoopParts, trainStep } from "./loop.js";
-import { namesToResume, pinNames } from "./model-names.js";
+import { namesToResume, withCommits } from "./model-names.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
 import { resumeRun } from "./resume.js";
 import { NAMED_ABOVE, RowSource } from "./rows.js";
-import { prepareRunFolder, writeRunFile } from "./run-folder.js";
-import { saveModelFolder } from "./save-model.js";
+import { claimRunFolder, clearRunFolder, writeRunConfig, writeRunFile } from "./run-folder.js";
+import { checkTargets, type SaveTrainedOptions, saveTrained } from "./save-trained.js";
 import { learningRateAt } from "./schedule.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { SftObjective } from "./sft.js";
 import { historyEntry, newState, WarningQueue } from "./state.js";
-
-export interface SaveTrainedOptions extends CallOptions {
-  /** Of a model's weights; an adapter's are f32. Default: the option `saveDtype`. */
-  dtype?: SaveDType | "auto";
-  /** Where an adapter is trained: write the model with the adapter added to its weights. */
-  merged?: boolean;
-}
 
 /** A session with its place in the run. */
 interface OpenRun {
@@ -100,6 +93,9 @@ export class Trainer {
       }
       checkTrained(run);
       await this.saveCheckpoint(run);
+      const { saveModelTo, saveMergedTo } = this.config;
+      if (saveModelTo !== undefined) await this.save(saveModelTo, { signal });
+      if (saveMergedTo !== undefined) await this.save(saveMergedTo, { merged: true, signal });
       status = "finished";
     } catch (error) {
       if (!isAbort(error, signal)) {
@@ -147,11 +143,9 @@ export class Trainer {
    * adapter is trained the folder holds that, in PEFT's format, or with `merged` the model with the adapter in it.
    */
   async save(directory: string, options: SaveTrainedOptions = {}): Promise<void> {
-    const { merged = false, dtype = this.config.saveDtype, signal } = options;
-    const { model, adapter } = (await this.open(signal)).session;
-    if (adapter !== undefined && !merged) return saveAdapterFolder(model, directory, adapter, { signal });
-    const what = adapter === undefined ? "model" : "merged";
-    await saveModelFolder(model, directory, { what, dtype, maxShardBytes: this.maxShardBytes, signal });
+    const { session } = await this.open(options.signal);
+    const { dtype = this.config.saveDtype } = options;
+    await saveTrained(session, directory, { ...options, dtype, maxShardBytes: this.maxShardBytes });
   }
 
   private get maxShardBytes(): number {
@@ -188,20 +182,24 @@ export class Trainer {
     const warn = (message: string) => this.warnings.add(message);
     if (checkpoints.length === 0) {
       if (resume) warn(`${this.outputDir} holds no checkpoint; this run starts from the beginning`);
-      await prepareRunFolder(this.outputDir, lasting, overwriteOutputDir);
+      await claimRunFolder(this.outputDir, overwriteOutputDir);
     }
     const names = checkpoints.length === 0 ? config : await namesToResume(this.outputDir, config, warn);
     const onDownload = (progress: DownloadProgress) => this.reporters.onDownload(progress);
     const session = await openSession(this.options, { names, warn, onDownload, signal });
     try {
-      if (checkpoints.length === 0) await pinNames(this.outputDir, lasting, session.source.names);
+      const { source } = session;
+      await checkTargets(config, session);
+      if (checkpoints.length === 0) await clearRunFolder(this.outputDir, [source.directory, source.adapter]);
       const run: OpenRun = { session, ...this.makeParts(session), resumed: false, checkpoint: undefined };
       if (checkpoints.length > 0) {
-        const resumed = await resumeRun(checkpoints, session.model, run.state, warn);
+        const resumed = await resumeRun(checkpoints, session, run.state, warn);
         run.state = resumed.state;
         run.checkpoint = resumed.checkpoint;
         run.resumed = true;
       }
+      // Also where it goes on: the next one that does is to have the options of this one.
+      await writeRunConfig(this.outputDir, withCommits(lasting, source.names));
       run.parts.guards = new Guards(() => run.checkpoint?.path);
       await this.announce(run);
       return run;

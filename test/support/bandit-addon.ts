@@ -22,6 +22,8 @@ export interface BanditOptions {
   /** Called at the start of every verb of a model. */
   onVerb?: (verb: string, args: unknown) => void;
   onLoad?: (args: LoadModelArgs) => void;
+  /** Called before anything is saved; what it throws is what saving ends with. */
+  onSave?: (args: SaveArgs) => void;
   /** Updates, from 0, whose gradient is not finite. */
   nonFinite?: ReadonlySet<number>;
 }
@@ -146,7 +148,9 @@ class Bandit implements NativeModel {
     return { gradNorm, skipped, nonFinite: skipped ? ["logits"] : [] };
   }
 
-  async save({ path, what }: SaveArgs): Promise<void> {
+  async save(args: SaveArgs): Promise<void> {
+    this.options.onSave?.(args);
+    const { path, what } = args;
     const whole = what === "model" || what === "merged";
     if (whole) mkdirSync(path, { recursive: true });
     const { logits, momentum, updates } = this;
