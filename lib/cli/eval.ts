@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { open, writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { type EvalConfig, evalSchema } from "../config/eval-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
@@ -26,6 +26,7 @@ export function register(program: Command, context: CliContext): void {
   );
   command.action(async (options: { json?: boolean }) => {
     const config = await readCommandConfig(command, evalSchema);
+    if (config.answers !== undefined) await checkWritable(config.answers);
     const evaluation = await runEvaluation(config, context);
     if (config.answers !== undefined) await writeAnswers(config.answers, evaluation.answers);
     if (options.json === true) printJson(context, toJson(evaluation));
@@ -85,6 +86,15 @@ function print({ scores, metrics, answers }: Evaluation, context: CliContext): v
     ["tokens per answer", (metrics["eval_completions/mean_length"] ?? 0).toFixed(1)],
   ];
   context.stdout.write(`${formatTable(table).join("\n")}\n`);
+}
+
+/** A wrong path is to be known before the model has answered everything. What the file holds stays until then. */
+async function checkWritable(path: string): Promise<void> {
+  try {
+    await (await open(path, "a")).close();
+  } catch (error) {
+    throw fromSystem(error, "write the answers to", path);
+  }
 }
 
 async function writeAnswers(path: string, answers: readonly EvaluatedAnswer[]): Promise<void> {

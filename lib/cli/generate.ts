@@ -39,12 +39,12 @@ export function register(program: Command, context: CliContext): void {
   );
   command.action(async (argument: string | undefined, options: { json?: boolean }) => {
     const config = await readCommandConfig(command, Schema);
-    await generate(config, await promptText(config.prompt, argument, context), options.json === true, context);
+    await generate(config, await promptText(config, argument, context), options.json === true, context);
   });
 }
 
 async function promptText(
-  flag: string | undefined,
+  { prompt: flag, image }: Config,
   argument: string | undefined,
   { signal }: CliContext,
 ): Promise<string> {
@@ -52,8 +52,12 @@ async function promptText(
     throw usageError("the prompt was given twice: as --prompt and as an argument", "Quote a prompt that has spaces.");
   }
   const text = flag ?? argument;
-  if (text === undefined)
-    throw usageError("there is no prompt", 'Give --prompt "…", or --prompt - to read standard input.');
+  if (text === undefined) {
+    const hint = 'Give --prompt "…", or --prompt - to read standard input.';
+    // The shell's words behind --image are pictures up to the next flag.
+    const taken = image.length > 1 ? ` "${image.at(-1)}" was taken for a picture: a prompt goes before --image.` : "";
+    throw usageError("there is no prompt", hint + taken);
+  }
   if (text !== "-") return text;
   try {
     return await readAll(addAbortSignal(signal, process.stdin));

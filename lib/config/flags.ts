@@ -33,7 +33,7 @@ function collect(value: string, before: string[] | undefined): string[] {
 function optionsOf(field: Field): Option[] {
   const text = helpText(field);
   if (field.kind === "boolean") {
-    const off = new Option(`--no-${field.kebab}`, text);
+    const off = new Option(`--no-${field.kebab}`, `turn off: ${text}`);
     if (field.defaultValue !== true) off.hideHelp();
     const on = new Option(`--${field.kebab}`, text);
     if (field.defaultValue === true) on.hideHelp();

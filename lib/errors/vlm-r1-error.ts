@@ -77,16 +77,23 @@ const SYSTEM_REASONS: Readonly<Record<string, [ErrorCode, string]>> = {
   EACCES: ["ERR_IO", "permission denied"],
   EPERM: ["ERR_IO", "operation not permitted"],
   ENOSPC: ["ERR_IO", "no space left on the disk"],
+  EROFS: ["ERR_IO", "the file system is read-only"],
 };
 
 /** Turns an error of `node:fs` into one that says what was being done to which file. */
 export function fromSystem(error: unknown, what: string, path: string, hint?: string): VlmR1Error {
   if (error instanceof VlmR1Error) return error;
-  const [code, reason] = SYSTEM_REASONS[codeOf(error) ?? ""] ?? [
-    "ERR_IO",
-    error instanceof Error ? error.message : String(error),
-  ];
+  const [code, reason] = systemReason(error);
   return new VlmR1Error(code, `cannot ${what} ${path}: ${reason}`, { hint, cause: error });
+}
+
+function systemReason(error: unknown): [ErrorCode, string] {
+  const code = codeOf(error) ?? "";
+  // So Node says of a folder to be made with all above it, where the file system is read-only.
+  if (code === "ENOENT" && (error as { syscall?: unknown }).syscall === "mkdir") {
+    return ["ERR_IO", "no folder can be made there; the file system may be read-only"];
+  }
+  return SYSTEM_REASONS[code] ?? ["ERR_IO", error instanceof Error ? error.message : String(error)];
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -122,7 +122,7 @@ function decodeError(error: unknown, bytes: Uint8Array, name: string): VlmR1Erro
       hint: "Make the picture smaller: the model sees at most max_pixels of it.",
     });
   }
-  const [firstLine] = message.split("\n");
+  const firstLine = message.split("\n")[0]?.replace(/:\s*$/, "");
   return new VlmR1Error("ERR_IMAGE", `${name}: damaged or truncated (${firstLine})`, {
     ...options,
     hint: "Fetch or export the picture again.",

@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
-import { Tokenizer } from "../../../lib/processing/index.js";
+import { folderBeside, Tokenizer } from "../../../lib/processing/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { jsonLines, runCli } from "../../support/cli.js";
 import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
@@ -106,6 +106,23 @@ describe("score", () => {
   });
 });
 
+describe("eval", () => {
+  it("knows that its answers cannot be written before it asks for them, and leaves earlier ones", async () => {
+    const folder = temporaryFolder();
+    const answers = join(folder, "answers.jsonl");
+    writeFileSync(answers, "of yesterday");
+    const run = (path: string, model: string) =>
+      runCli(["eval", "--model", model, "--dataset", goldenPath("conversations.json"), "--answers", path]);
+    expect(await run(join(answers, "below"), MODEL)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("below"),
+    });
+    expect(argsOf("loadModel")).toEqual([]);
+    expect((await run(answers, "nowhere")).code).toBe(1);
+    expect(readFileSync(answers, "utf8")).toBe("of yesterday");
+  });
+});
+
 describe("merge-adapter", () => {
   const shapes = pair("model.language_model.layers.0.self_attn.q_proj", 48, 48, 4);
 
@@ -134,7 +151,7 @@ describe("merge-adapter", () => {
     expect(argsOf("save")).toEqual([expect.objectContaining({ dtype: "f32", maxShardBytes: 5e9 })]);
   });
 
-  it("refuses what is no adapter, and the adapter's own folder", async () => {
+  it("refuses what is no adapter, the adapter's own folder, and the base model's", async () => {
     const adapter = writeAdapter(temporaryFolder(), shapes);
     const run = (...args: string[]) => runCli(["merge-adapter", ...args]);
     expect(await run("--adapter", MODEL, "--out", "x")).toMatchObject({
@@ -144,6 +161,13 @@ describe("merge-adapter", () => {
     expect(await run("--model", MODEL, "--adapter", adapter, "--out", adapter)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining("holds an adapter"),
+    });
+    // The adapter would be added again by whoever loads both.
+    const base = join(temporaryFolder(), "base");
+    cpSync(MODEL, base, { recursive: true });
+    expect(await run("--model", base, "--adapter", adapter, "--out", `${base}/.`)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("the folder that the model was loaded from"),
     });
     expect(argsOf("save")).toEqual([]);
   });
@@ -170,7 +194,9 @@ describe("init-model", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${out}: 1,234 parameters, bf16, seed 5\n` });
     expect(readdirSync(out)).toEqual(expect.arrayContaining([...readdirSync(FOOD), "config.json"]));
     const text = readFileSync(join(out, "config.json"), "utf8");
-    expect(argsOf("initModel")).toEqual([{ config: text, directory: out, seed: 5, dtype: "bf16", maxShardBytes: 1e5 }]);
+    expect(argsOf("initModel")).toEqual([
+      { config: text, directory: folderBeside(out), seed: 5, dtype: "bf16", maxShardBytes: 1e5 },
+    ]);
     const tokenizer = await Tokenizer.load(FOOD);
     expect(JSON.parse(text)).toMatchObject({
       model_type: "qwen2_5_vl",
@@ -195,6 +221,17 @@ describe("init-model", () => {
     expect(written("config.json").text_config).toMatchObject({ hidden_size: 48, vocab_size: tokenizer.vocabSize });
     expect(written("preprocessor_config.json")).toMatchObject({ patch_size: 14, merge_size: 2, min_pixels: 3136 });
     expect(written("generation_config.json").eos_token_id).toContain(tokenizer.eosTokenId);
+  });
+
+  it("leaves nothing behind that could be taken for a model, so that it can be called again", async () => {
+    const out = join(temporaryFolder(), "new");
+    const args = ["init-model", "--preset", "tiny", "--tokenizer", FOOD, "--out", out];
+    use({ fails: { verb: "initModel", error: new Error("no space left") } });
+    expect((await runCli(args)).code).toBe(1);
+    expect(readdirSync(join(out, ".."))).toEqual([]);
+    use();
+    expect((await runCli(args)).code).toBe(0);
+    expect(readdirSync(join(out, ".."))).toEqual(["new"]);
   });
 
   it("does not write over files unless forced", async () => {
@@ -263,6 +300,12 @@ describe("the program", () => {
       expect(stdout).toMatch(new RegExp(`Example[\\s\\S]*vlmr1-native ${name}`));
     },
   );
+
+  it("says of a switch that is on what turning it off does", async () => {
+    const { stdout } = await runCli(["train", "--help"]);
+    expect(stdout).toMatch(/--no-log-completions\s+turn off: write completions\.jsonl/);
+    expect(stdout).toMatch(/--augment\s+show pictures/);
+  });
 
   it.each([
     [["trian"], "Did you mean train?"],

@@ -152,7 +152,7 @@ describe("generate", () => {
     ]) {
       use();
       expect((await runCli(["generate", ...source, "--prompt", "x", "--precision", "bf16"])).code).toBe(0);
-      const lora = { modules, dropout: 0, seed: 0, weights };
+      const lora = { modules, dropout: 0, seed: 0, weights, keepStart: false };
       expect(argsOf("loadModel")).toEqual([
         { directory: MODEL, precision: "bf16", train: "none", frozen: [], lora, gradientCheckpointing: false },
       ]);
@@ -189,6 +189,7 @@ describe("generate", () => {
   it.each([
     [["--prompt", "x"], 2, "model: must be given"],
     [["--model", MODEL], 2, "there is no prompt"],
+    [["--model", MODEL, "--image", "a.png", "What?"], 2, '"What?" was taken for a picture'],
     [["--model", MODEL, "--prompt", "x", "y"], 2, "given twice"],
     [["--model", MODEL, "--prompt", "x", "--top-p", "2"], 2, "top_p (from --top-p): expected at most 1, got 2"],
     [["--model", MODEL, "--prompt", "x", "--tempreature", "1"], 2, "Did you mean --temperature?"],
