@@ -73,7 +73,7 @@ function describeIssue(issue: z.core.$ZodIssue, values: Plain, origins: Origins)
   const origin = typeof first === "string" ? origins.get(first) : undefined;
   const label = name === "" ? "options" : name.replaceAll(".[", "[");
   const value = valueAt(values, issue.path);
-  const missing = value === undefined && issue.code === "invalid_type";
+  const missing = value === undefined && (issue.code === "invalid_type" || issue.code === "invalid_union");
   const what = missing ? "must be given" : `${explain(issue)}${value === undefined ? "" : `, got ${show(value)}`}`;
   return `${label}${origin === undefined ? "" : ` (from ${origin})`}: ${what}`;
 }

@@ -27,7 +27,7 @@ export interface GenerateOptions extends CallOptions {
   seed?: number;
   /** Number of the first prompt in the run: prompt i draws from random stream `firstRow + i`. */
   firstRow?: number;
-  /** False: as if the model had no adapter. */
+  /** "on" unless given. */
   adapter?: AdapterUse;
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
@@ -35,7 +35,7 @@ export interface GenerateOptions extends CallOptions {
 export interface LogProbsOptions extends CallOptions {
   groups: readonly NativeGroup[];
   temperature?: number;
-  /** False: as if the model had no adapter. */
+  /** "on" unless given. */
   adapter?: AdapterUse;
 }
 

@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fromSystem } from "../errors/index.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
 
 /**
@@ -25,16 +26,24 @@ export class JsonlReporter implements Reporter {
   }
 
   async onStep({ step, epoch, metrics, completions }: StepReport): Promise<void> {
-    await appendFile(this.metricsPath, line({ step, epoch, ...metrics }));
+    await append(this.metricsPath, line({ step, epoch, ...metrics }));
     if (!this.options.completions || completions.length === 0) return;
     const lines = completions.map(({ finishReason, ...record }) =>
       line({ step, ...record, finish_reason: finishReason }),
     );
-    await appendFile(this.completionsPath, lines.join(""));
+    await append(this.completionsPath, lines.join(""));
   }
 
   async onEvaluation(step: number, metrics: Metrics): Promise<void> {
-    await appendFile(this.metricsPath, line({ step, ...metrics }));
+    await append(this.metricsPath, line({ step, ...metrics }));
+  }
+}
+
+async function append(path: string, text: string): Promise<void> {
+  try {
+    await appendFile(path, text);
+  } catch (error) {
+    throw fromSystem(error, "write", path, "Free space, and go on from the last checkpoint with --resume.");
   }
 }
 

@@ -1,8 +1,9 @@
-import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { join, sep } from "node:path";
+import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
 import { parse, stringify } from "yaml";
 import { toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { UNFINISHED } from "../processing/index.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
 export type RunStatus = "running" | "interrupted" | "failed" | "finished";
@@ -38,7 +39,7 @@ export async function readRunFile(folder: string): Promise<RunFile | undefined> 
 }
 
 export async function writeRunFile(folder: string, run: RunFile): Promise<void> {
-  await writeFile(join(folder, RUN_FILE), `${JSON.stringify(run)}\n`);
+  await writeWhole(join(folder, RUN_FILE), `${JSON.stringify(run)}\n`);
 }
 
 /**
@@ -79,10 +80,17 @@ async function refuseInside(folder: string, inputs: readonly (string | undefined
 }
 
 export async function writeRunConfig(folder: string, config: object): Promise<void> {
-  const path = join(folder, CONFIG_FILE);
+  await writeWhole(join(folder, CONFIG_FILE), stringify(toFileConfig(config)));
+}
+
+/** On a full disk the file stays as it was. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const beside = join(dirname(path), UNFINISHED + basename(path));
   try {
-    await writeFile(path, stringify(toFileConfig(config)));
+    await writeFile(beside, text);
+    await rename(beside, path);
   } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
     throw fromSystem(error, "write", path);
   }
 }

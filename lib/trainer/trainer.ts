@@ -105,7 +105,12 @@ export class Trainer {
       await this.saveCheckpoint(run);
       throw signal?.aborted ? abortReason(signal) : error;
     } finally {
-      await this.writeRunFile(run, status);
+      await this.writeRunFile(run, status).catch((error: Error) => {
+        if (status === "finished") throw error;
+        // The caller must hear of what ended the run.
+        this.warnings.add(error.message);
+      });
+      await this.warnings.flush();
       await this.reporters.onEnd({ status, step: run.state.step, checkpoint: run.checkpoint?.path });
     }
   }

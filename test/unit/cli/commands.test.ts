@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { folderBeside, Tokenizer } from "../../../lib/processing/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
@@ -103,6 +103,13 @@ describe("score", () => {
   it("sums up for people", async () => {
     const { stdout } = await runCli(["score", "--model", MODEL, "--data", data]);
     expect(stdout).toContain("mean negative log-likelihood 0.5000, perplexity 1.649");
+  });
+});
+
+test("a field of several types that is missing is said to be so", async () => {
+  expect(await runCli(["score", "--model", MODEL])).toMatchObject({
+    code: 2,
+    stderr: "error [ERR_CONFIG] data: must be given\n",
   });
 });
 

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -131,6 +131,27 @@ test("a checkpoint that cannot be written leaves nothing of it behind, and says 
     hint: expect.stringContaining("--resume"),
   });
   expect(readdirSync(join(outputDir, "checkpoints"))).toEqual(["step-000001"]);
+});
+
+test("a run that fails says why, also where its folder takes no more files", async () => {
+  const outputDir = newFolder();
+  const warnings: string[] = [];
+  const onStep = ({ step }: StepReport) => {
+    if (step !== 2) return;
+    // As on a full disk: neither the metrics of the next step nor the run's state can be written.
+    for (const name of ["metrics.jsonl", "run.json"]) {
+      rmSync(join(outputDir, name));
+      mkdirSync(join(outputDir, name, "in-the-way"), { recursive: true });
+    }
+  };
+  const reporters = [{ onStep, onWarning: (message: string) => void warnings.push(message) }];
+  await expect(run(outputDir, { maxSteps: 4, reporters })).rejects.toMatchObject({
+    code: "ERR_IO",
+    message: expect.stringContaining("metrics.jsonl"),
+    hint: expect.stringContaining("--resume"),
+  });
+  expect(warnings).toEqual([expect.stringContaining("run.json")]);
+  expect(readdirSync(outputDir).filter((name) => name.startsWith("."))).toEqual([]);
 });
 
 test("a folder that cannot be made is not said to be missing", () => {
