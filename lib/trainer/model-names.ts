@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { ModelNames } from "../adapters/index.js";
 import { readRunConfig } from "./run-folder.js";
 
@@ -18,6 +19,10 @@ export async function namesToResume(
 ): Promise<ModelNames> {
   const { model, revision, adapter } = await readRunConfig(folder);
   const names = { model: asked.model, revision: asked.revision, adapter: asked.adapter };
+  if (typeof model === "string" && resolve(withoutRevision(asked.model)) !== resolve(model)) {
+    // A folder may have moved. What is not trained, and the reference policy, come from it.
+    warn(`this run began with the model ${model}, and goes on with ${asked.model}: they must have the same weights`);
+  }
   if (typeof revision === "string" && withoutRevision(asked.model) === model) {
     const named = asked.revision ?? asked.model.slice(model.length + 1);
     if (named !== "" && named !== revision) warn(goesOn(model, revision, named));

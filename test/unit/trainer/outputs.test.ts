@@ -67,6 +67,21 @@ describe("going on", () => {
     expect(await run(outputDir, { ...lora, maxSteps: 2, resume: true })).toHaveLength(1);
   });
 
+  test("with another model is warned of once: what is not trained comes from it", async () => {
+    const outputDir = newFolder();
+    const model = newFolder();
+    cpSync(MODEL, model, { recursive: true });
+    await run(outputDir, lora);
+    const warnings: string[] = [];
+    const reporters = [{ onWarning: (message: string) => void warnings.push(message) }];
+    await run(outputDir, { ...lora, model: `${MODEL}/.`, maxSteps: 2, resume: true, reporters });
+    expect(warnings).toEqual([]);
+    for (const maxSteps of [3, 4]) await run(outputDir, { ...lora, model, maxSteps, resume: true, reporters });
+    expect(warnings).toEqual([
+      `this run began with the model ${MODEL}/., and goes on with ${model}: they must have the same weights`,
+    ]);
+  });
+
   test("leaves the options that it went on with in config.yaml, and not those that were refused", async () => {
     const outputDir = newFolder();
     const config = () => parse(readFileSync(join(outputDir, "config.yaml"), "utf8")) as Record<string, unknown>;
