@@ -44,7 +44,7 @@ export async function readPeftConfig(directory: string): Promise<PeftLoraConfig>
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw fromSystem(error, "read the adapter's configuration", path);
+    throw fromSystem(error, "read the adapter's configuration", path, "Only folders in PEFT's format are adapters.");
   }
   return parsePeftConfig(text, path);
 }

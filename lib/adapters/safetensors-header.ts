@@ -22,7 +22,12 @@ export async function readSafetensorsHeader(path: string): Promise<Map<string, S
     file = await open(path, "r");
     return parseHeader(await headerText(file, path), path);
   } catch (error) {
-    throw fromSystem(error, "read", path);
+    throw fromSystem(
+      error,
+      "read",
+      path,
+      "An adapter's folder holds adapter_config.json and adapter_model.safetensors.",
+    );
   } finally {
     await file?.close();
   }
@@ -34,7 +39,10 @@ async function headerText(file: FileHandle, path: string): Promise<string> {
   const length = bytesRead === 8 ? Number(start.readBigUInt64LE()) : Number.NaN;
   const { size } = await file.stat();
   if (!(length <= Math.min(MAX_HEADER_BYTES, size - 8))) {
-    throw notSafetensors(path, `a header of ${bytesRead === 8 ? length : "?"} bytes in a file of ${size}`);
+    throw notSafetensors(
+      path,
+      bytesRead === 8 ? `a header of ${length} bytes in a file of ${size}` : `it has ${size} bytes`,
+    );
   }
   const header = Buffer.alloc(length);
   await file.read(header, 0, length, 8);
@@ -55,5 +63,8 @@ function parseHeader(text: string, path: string): Map<string, StoredTensor> {
 }
 
 function notSafetensors(path: string, reason: string, cause?: unknown): VlmR1Error {
-  return new VlmR1Error("ERR_CHECKPOINT", `${path}: not a whole safetensors file: ${reason}`, { cause });
+  return new VlmR1Error("ERR_CHECKPOINT", `${path}: not a whole safetensors file: ${reason}`, {
+    hint: "Copy or fetch the file again.",
+    cause,
+  });
 }

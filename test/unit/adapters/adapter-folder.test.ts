@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -134,7 +134,22 @@ describe("an adapter's folder", () => {
     }
     writeFileSync(join(folder, "adapter_config.json"), "{");
     await expect(readAdapter(folder, model)).rejects.toMatchObject(wrong("not valid JSON"));
-    await expect(readAdapter(temporaryFolder(), model)).rejects.toMatchObject({ code: "ERR_NOT_FOUND" });
+    await expect(readAdapter(temporaryFolder(), model)).rejects.toMatchObject({
+      code: "ERR_NOT_FOUND",
+      hint: "Only folders in PEFT's format are adapters.",
+    });
+    const torn = writeAdapter(temporaryFolder(), pair(Q0, 48, 48, 4));
+    const file = join(torn, "adapter_model.safetensors");
+    writeFileSync(file, "");
+    await expect(readAdapter(torn, model)).rejects.toMatchObject({
+      message: `${file}: not a whole safetensors file: it has 0 bytes`,
+      hint: "Copy or fetch the file again.",
+    });
+    rmSync(file);
+    await expect(readAdapter(torn, model)).rejects.toMatchObject({
+      code: "ERR_NOT_FOUND",
+      hint: expect.stringContaining("adapter_model.safetensors"),
+    });
   });
 });
 
