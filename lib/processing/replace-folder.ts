@@ -4,6 +4,7 @@ import { fromSystem, VlmR1Error } from "../errors/index.js";
 
 /** In front of the name of a folder that is being written. */
 export const UNFINISHED = ".writing-";
+const INDEX = "model.safetensors.index.json";
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
 
 /**
@@ -18,10 +19,15 @@ export async function replaceFolder(target: string, write: (folder: string) => P
     await mkdir(beside, { recursive: true });
     await write(beside);
     await syncFolder(beside);
-    await moveInto(beside, path);
   } catch (error) {
     await rm(beside, { recursive: true, force: true }).catch(() => undefined);
     throw fromSystem(error, "write the folder", target);
+  }
+  try {
+    await moveInto(beside, path);
+  } catch (error) {
+    // Some files may have taken their place already: what is whole stays.
+    throw fromSystem(error, "replace the files of", target, `What was not moved yet is in ${beside}; move it by hand.`);
   }
 }
 
@@ -59,7 +65,10 @@ async function moveInto(from: string, to: string): Promise<void> {
   const there = await namesIn(to);
   if (there === undefined) return rename(from, to);
   const names = await readdir(from);
-  for (const name of names) await rename(join(from, name), join(to, name));
+  // Old and new shards have the same names: without an index nobody takes a mixture of them for a model.
+  if (there.includes(INDEX) && names.includes(INDEX)) await rm(join(to, INDEX));
+  for (const name of names) if (name !== INDEX) await rename(join(from, name), join(to, name));
+  if (names.includes(INDEX)) await rename(join(from, INDEX), join(to, INDEX));
   if (names.some((name) => WEIGHTS.test(name))) {
     for (const name of there) if (WEIGHTS.test(name) && !names.includes(name)) await rm(join(to, name));
   }
