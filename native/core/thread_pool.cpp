@@ -22,7 +22,7 @@ ThreadPool::~ThreadPool() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     quit_ = true;
-    generation_++;
+    gate_.fetch_add(kGeneration, std::memory_order_release);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -36,18 +36,29 @@ void ThreadPool::drain(int thread) {
   }
 }
 
+// Takes part in the run at hand unless that is over: a worker that the system let sleep holds nobody up.
+bool ThreadPool::enter(uint64_t generation) {
+  uint64_t gate = gate_.load(std::memory_order_acquire);
+  while (gate / kGeneration == generation && (gate & kClosed) == 0) {
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
+  }
+  return false;
+}
+
 void ThreadPool::work(int thread) {
   uint64_t seen = 0;
+  const auto now = [this] { return gate_.load(std::memory_order_acquire) / kGeneration; };
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
-    if (generation_.load(std::memory_order_acquire) == seen) {
+    for (int spin = 0; spin < kSpins && now() == seen; ++spin) pause();
+    if (now() == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+      wake_.wait(lock, [&] { return now() != seen; });
     }
-    seen = generation_.load(std::memory_order_acquire);
+    seen = now();
     if (quit_) return;
+    if (!enter(seen)) continue;
     drain(thread);
-    busy_.fetch_sub(1, std::memory_order_release);
+    gate_.fetch_sub(1, std::memory_order_release);
   }
 }
 
@@ -59,14 +70,15 @@ void ThreadPool::run_erased(int64_t tasks, Call call, const void* fn) {
   fn_ = fn;
   next_.store(0, std::memory_order_relaxed);
   if (tasks > 1 && !workers_.empty()) {
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
+      const uint64_t next = gate_.load(std::memory_order_relaxed) / kGeneration + 1;
+      gate_.store(next * kGeneration, std::memory_order_release);
     }
     wake_.notify_all();
     drain(0);
-    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
+    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
+    for (int spin = 0; (gate_.load(std::memory_order_acquire) & kInside) != 0; ++spin) {
       if (spin < kSpins) pause();
       else std::this_thread::yield();
     }

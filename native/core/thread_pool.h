@@ -33,6 +33,7 @@ class ThreadPool {
  private:
   using Call = void (*)(const void* fn, int64_t task, int thread);
   void run_erased(int64_t tasks, Call call, const void* fn);
+  bool enter(uint64_t generation);
   void work(int thread);
   void drain(int thread);
 
@@ -40,8 +41,11 @@ class ThreadPool {
   StopFlag stop_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<int> busy_{0};
+  // The number of the run at hand, whether it still takes workers, and how many are inside.
+  static constexpr uint64_t kGeneration = 1 << 16;
+  static constexpr uint64_t kClosed = 1 << 15;
+  static constexpr uint64_t kInside = kClosed - 1;
+  std::atomic<uint64_t> gate_{0};
   std::atomic<int64_t> next_{0};
   std::atomic<bool> quit_{false};
   int64_t tasks_ = 0;
