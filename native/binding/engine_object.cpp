@@ -122,6 +122,7 @@ Napi::Value EngineObject::init_model(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::estimate(const Napi::CallbackInfo& info) {
   return guarded_promise(info.Env(), "estimate", [&] {
+    check(device_ == "cpu", ErrorCode::kDevice, "estimate: expected an engine on the cpu, got ", device_);
     EstimateOptions options = read_estimate(Reader(info[0], "estimate"));
     options.threads = threads_;
     options.isa = isa_;

@@ -190,8 +190,9 @@ MemoryEstimate estimate_memory(const EstimateOptions& options, const StopFlag& s
   const auto model = Model::reserve(*backend, config, options.load, options.stored);
   std::unique_ptr<Model> copy;
   if (options.reference == ReferencePolicy::kCopy) {
-    LoadOptions load;
+    LoadOptions load;  // trains nothing; an adapter is part of what the run starts from
     load.plan.precision = options.load.plan.precision;
+    load.plan.lora = options.load.plan.lora;
     copy = Model::reserve(*backend, config, load, options.stored);
   }
   Model* reference = options.reference == ReferencePolicy::kAdapterOff ? model.get() : copy.get();

@@ -17,7 +17,7 @@ struct PromptShape {
   std::vector<std::array<int32_t, 3>> grids;
 };
 
-// What log-probabilities are compared with: nothing, the model with its adapter off, or the model as it was.
+// What log-probabilities are compared with: nothing, the model with its adapter off, or a second model, as it was.
 enum class ReferencePolicy { kNone, kAdapterOff, kCopy };
 
 struct StepWorkload {
