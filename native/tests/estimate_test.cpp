@@ -107,7 +107,8 @@ void expect_equal_phases(const MemoryEstimate& dry, const std::vector<PhaseMemor
       if (phase.use.by_kind[kind] != real[i].use.by_kind[kind])
         VLMR1_REPORT(which + ", " + phase.name + ", kind " + show(kind) + ": dry " + show(phase.use.by_kind[kind]) +
                      ", real " + show(real[i].use.by_kind[kind]));
-    EXPECT_EQ(phase.held, real[i].held);
+    // Which kept block serves a request may differ after tokens that the dry run skipped.
+    EXPECT_NEAR(phase.held, real[i].held, 1e-3 * static_cast<double>(real[i].held));
   }
 }
 
