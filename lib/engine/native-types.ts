@@ -123,8 +123,11 @@ export interface EstimateArgs extends TrainingArgs {
   maxNewTokens: number;
   /** Indices of prompts: what `logProbs` and `accumulate` get at once. */
   microBatches: number[][];
-  /** Where a reference's log-probabilities come from: nowhere, the model itself, a second one that is not trained. */
-  reference: "none" | "adapter-off" | "copy";
+  /**
+   * Where a reference's log-probabilities come from: nowhere, the model itself with its adapter off (or as it was at the
+   * start, where that is kept), a second model that is not trained.
+   */
+  reference: "none" | "same" | "copy";
   /** Prompts that an evaluation before the training answers at once; 0: there is none. */
   evaluated: number;
 }

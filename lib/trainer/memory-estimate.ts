@@ -71,6 +71,7 @@ export async function estimateMemory(
   const trainable = resolveTrainable(config, description, adapter);
   const prompts = promptsOf(run, config);
   const { numGenerations, maxCompletionLength } = config;
+  const keepStart = config.beta > 0 && adapter !== undefined;
   const tokensOf = (index: number) => (prompts[index]?.tokens ?? 0) + numGenerations * maxCompletionLength;
   const microBatches = packGroups([...prompts.keys()], config.maxTokensPerMicrobatch, tokensOf);
   const native = await engine.estimate(
@@ -80,13 +81,13 @@ export async function estimateMemory(
       precision: config.precision,
       train: trainable.train,
       frozen: trainable.train === "full" ? trainable.frozen : [],
-      lora: trainable.train === "lora" ? loraArgs(trainable.adapter, { weights: "", seed: 0 }) : null,
+      lora: trainable.train === "lora" ? loraArgs(trainable.adapter, { weights: "", seed: 0, keepStart }) : null,
       gradientCheckpointing: config.gradientCheckpointing,
       prompts,
       completions: numGenerations,
       maxNewTokens: maxCompletionLength,
       microBatches,
-      reference: config.beta === 0 ? "none" : trainable.train === "lora" && !adapter ? "adapter-off" : "copy",
+      reference: config.beta === 0 ? "none" : trainable.train === "lora" ? "same" : "copy",
       evaluated: config.evalDataset === undefined ? 0 : config.evalBatchSize,
     },
     options,

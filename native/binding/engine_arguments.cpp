@@ -91,8 +91,7 @@ LoadModelArguments read_load_model(const Reader& args) {
 
 EstimateOptions read_estimate(const Reader& args) {
   constexpr DType stored[] = {DType::kF32, DType::kBF16, DType::kF16};
-  constexpr ReferencePolicy references[] = {ReferencePolicy::kNone, ReferencePolicy::kAdapterOff,
-                                            ReferencePolicy::kCopy};
+  constexpr ReferencePolicy references[] = {ReferencePolicy::kNone, ReferencePolicy::kSame, ReferencePolicy::kCopy};
   EstimateOptions result;
   result.config = args.field("config").string();
   result.load = read_load_options(args);
@@ -103,7 +102,7 @@ EstimateOptions read_estimate(const Reader& args) {
   for (const Reader& batch : args.field("microBatches").items())
     result.workload.micro_batches.push_back(batch.integers(0, kMaxPrompts));
   result.workload.evaluated = static_cast<int32_t>(args.field("evaluated").integer(0, kMaxPrompts));
-  result.reference = references[args.field("reference").choice({"none", "adapter-off", "copy"})];
+  result.reference = references[args.field("reference").choice({"none", "same", "copy"})];
   return result;
 }
 

@@ -168,6 +168,7 @@ void reserve_parameters(Backend& backend, ParameterStore& parameters, DType stor
     p.value = backend.adopt({file.get(), bytes, file, [](const void*, size_t) {}}, p.shape, stored, packed);
   }
   parameters.refresh(backend);
+  parameters.keep_start(backend);
 }
 
 }  // namespace vlmr1

@@ -109,6 +109,7 @@ const Adapter* ParameterStore::adapter(const std::string& module) const {
 
 void ParameterStore::keep_start(Backend& backend) {
   if (!plan_.lora.keep_start) return;
+  const MemoryScope scope(MemoryKind::kWeights);
   const auto copy = [&backend](const Parameter& p) {
     Tensor start = backend.empty(p.shape);
     start.storage()->persistent = true;

@@ -62,8 +62,11 @@ class Steps {
 
   void score_reference() {
     reference_log_probs_.clear();
+    using Use = AdapterMode::Use;
+    const bool keeps_start = model_.parameters().plan().lora.keep_start;
+    const Use adapter = reference_ != &model_ ? Use::kOn : keeps_start ? Use::kStart : Use::kOff;
     for (const auto& batch : workload_.micro_batches)
-      reference_log_probs_.push_back(score(*reference_, of(batch), 1.0f, reference_ != &model_, stop_).log_probs);
+      reference_log_probs_.push_back(score(*reference_, of(batch), 1.0f, adapter, stop_).log_probs);
   }
 
   void train() const {
@@ -190,12 +193,11 @@ MemoryEstimate estimate_memory(const EstimateOptions& options, const StopFlag& s
   const auto model = Model::reserve(*backend, config, options.load, options.stored);
   std::unique_ptr<Model> copy;
   if (options.reference == ReferencePolicy::kCopy) {
-    LoadOptions load;  // trains nothing; an adapter is part of what the run starts from
+    LoadOptions load;  // trains nothing
     load.plan.precision = options.load.plan.precision;
-    load.plan.lora = options.load.plan.lora;
     copy = Model::reserve(*backend, config, load, options.stored);
   }
-  Model* reference = options.reference == ReferencePolicy::kAdapterOff ? model.get() : copy.get();
+  Model* reference = options.reference == ReferencePolicy::kSame ? model.get() : copy.get();
 
   const MemoryCounts loaded = backend->memory();
   MemoryEstimate result{backend->name(), model->info(), {{"load", loaded.peak_use, loaded.held}}, 0};

@@ -17,8 +17,9 @@ struct PromptShape {
   std::vector<std::array<int32_t, 3>> grids;
 };
 
-// What log-probabilities are compared with: nothing, the model with its adapter off, or a second model, as it was.
-enum class ReferencePolicy { kNone, kAdapterOff, kCopy };
+// What log-probabilities are compared with: nothing, the model itself with its adapter off or as it was at the start,
+// or a second model.
+enum class ReferencePolicy { kNone, kSame, kCopy };
 
 struct StepWorkload {
   int32_t completions = 1;  // per prompt
@@ -37,7 +38,7 @@ struct PhaseMemory {
 std::vector<Prompt> prompts_of_shapes(const ModelInfo& model, const std::vector<PromptShape>& shapes);
 
 // An evaluation, then training steps whose completions all have full length, until they need no more memory than the
-// one before. `reference` may be `model` itself, for the adapter switched off, another model, or null.
+// one before. `reference` may be `model` itself, another model, or null.
 std::vector<PhaseMemory> measure_steps(Model& model, Model* reference, const std::vector<Prompt>& prompts,
                                        const StepWorkload& workload, const StopFlag& stop);
 

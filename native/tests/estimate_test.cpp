@@ -55,9 +55,10 @@ std::vector<Variant> variants(const std::string& folder) {
   for (const bool checkpointing : {false, true}) {
     list.push_back({"full", full_training(checkpointing), ReferencePolicy::kNone});
     list.push_back({"full with reference", full_training(checkpointing), ReferencePolicy::kCopy});
-    list.push_back({"lora", lora_training(folder), ReferencePolicy::kAdapterOff});
+    list.push_back({"lora", lora_training(folder), ReferencePolicy::kSame});
     list.back().load.plan.lora.dropout = 0.25f;
-    list.push_back({"lora with reference", lora_training(folder), ReferencePolicy::kCopy});
+    list.push_back({"lora from a start", lora_training(folder), ReferencePolicy::kSame});
+    list.back().load.plan.lora.keep_start = true;
     list.push_back({"frozen", with_frozen(folder, {Part::kVision, Part::kMerger}), ReferencePolicy::kNone});
     list.push_back({"bf16", full_training(checkpointing), ReferencePolicy::kNone});
     list.back().load.plan.precision = Precision::kBF16;
@@ -74,10 +75,9 @@ std::vector<PhaseMemory> real_run(const std::string& folder, const EstimateOptio
   std::unique_ptr<Model> copy;
   LoadOptions frozen;
   frozen.plan.precision = options.load.plan.precision;
-  frozen.plan.lora = options.load.plan.lora;
   if (options.reference == ReferencePolicy::kCopy) copy = Model::load(*backend, golden_path(folder), frozen);
   *loaded = backend->memory();
-  Model* reference = options.reference == ReferencePolicy::kAdapterOff ? model.get() : copy.get();
+  Model* reference = options.reference == ReferencePolicy::kSame ? model.get() : copy.get();
   return measure_steps(*model, reference, prompts, options.workload, StopFlag());
 }
 

@@ -153,12 +153,12 @@ function blankImage(args: ProcessImageArgs): NativeImage {
   return { pixelValues: new Float32Array(grid[1] * grid[2] * patch), grid };
 }
 
-/** A megabyte of weights, two where a second model is held, and a kilobyte for every token of a micro-batch. */
+/** A gigabyte of weights, two where a second model is held, and a megabyte for every token of a micro-batch. */
 function fakeEstimate(args: EstimateArgs, info: NativeEstimate["info"]): NativeEstimate {
   const tokensOf = (prompt: number) => (args.prompts[prompt]?.tokens ?? 0) + args.completions * args.maxNewTokens;
   const batches = args.microBatches.map((batch) => batch.reduce((sum, prompt) => sum + tokensOf(prompt), 0));
-  const activations = 1000 * Math.max(...batches) * (args.gradientCheckpointing ? 1 : 2);
-  const weights = 1e6 * (args.reference === "copy" ? 2 : 1);
+  const activations = 1e6 * Math.max(...batches) * (args.gradientCheckpointing ? 1 : 2);
+  const weights = 1e9 * (args.reference === "copy" ? 2 : 1);
   const none = { gradients: 0, optimizer: 0, activations: 0, kvCache: 0, workspace: 0 };
   return {
     device: "cpu/avx2/2",
