@@ -10,7 +10,7 @@ import { describeProblem, loadConversations } from "../data/datasets/index.js";
 import { Engine } from "../engine/index.js";
 import { usageError } from "../errors/index.js";
 import { resolveModel } from "../hub/index.js";
-import { Processor, type PromptSize } from "../processing/index.js";
+import { Processor } from "../processing/index.js";
 import { estimatedModel, estimatedPreset } from "../trainer/estimated-model.js";
 import { type EstimatedRun, estimateMemory } from "../trainer/memory-estimate.js";
 import { adviseOn, largestGroup, memoryLimit } from "../trainer/memory-fit.js";
@@ -108,10 +108,10 @@ async function describeRun(engine: Engine, options: Options, context: CliContext
   const source = name === undefined ? undefined : await findModel(name, options, context);
   const found = source === undefined ? estimatedPreset(engine, preset as string) : await estimatedModel(engine, source);
   const storedDtype = options.storedDtype === "auto" ? found.storedDtype : options.storedDtype;
-  const { prompts, workload } = await promptSizes(engine, options, source?.directory, context);
+  const { workload, ...data } = await promptSizes(engine, options, source?.directory, context);
   // With the tokenizer and the rows in it the process is as large as a run's when that begins.
   const processBytes = process.memoryUsage().rss;
-  return { run: { ...found, storedDtype, prompts, processBytes }, workload };
+  return { run: { ...found, storedDtype, ...data, processBytes }, workload };
 }
 
 /** Of a hub's model only what says how large it is; an adapter is fetched whole. */
@@ -128,11 +128,11 @@ async function promptSizes(
   options: Options,
   directory: string | undefined,
   context: CliContext,
-): Promise<{ prompts: PromptSize[]; workload: string }> {
+): Promise<Pick<EstimatedRun, "prompts" | "rows"> & { workload: string }> {
   const { promptTokens, image = [], dataset: files } = options;
   if (promptTokens !== undefined) {
     const pictures = image.map(pictureSize);
-    return { prompts: [{ textTokens: promptTokens, pictures }], workload: "as given" };
+    return { prompts: [{ textTokens: promptTokens, pictures }], rows: undefined, workload: "as given" };
   }
   if (files === undefined || directory === undefined) {
     throw usageError("expected --prompt-tokens, or --model and --dataset", "Pictures are added with --image 640x480.");
@@ -143,7 +143,8 @@ async function promptSizes(
   const processor = await Processor.load(directory, engine);
   const { promptSuffix } = options;
   const { sizes, looked } = await measureRows(processor, rows, { promptSuffix, limit: LOOKED, signal });
-  return { prompts: sizes, workload: `the longest of ${looked} rows looked at, of ${rows.length}` };
+  const seen = options.augment ? undefined : rows.length;
+  return { prompts: sizes, rows: seen, workload: `the longest of ${looked} rows looked at, of ${rows.length}` };
 }
 
 function pictureSize(text: string): { width: number; height: number } {

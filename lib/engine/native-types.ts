@@ -128,6 +128,8 @@ export interface EstimateArgs extends TrainingArgs {
    * start, where that is kept), a second model that is not trained.
    */
   reference: "none" | "same" | "copy";
+  /** Steps before these, with as many other pictures: a model keeps what a frozen vision tower made of them. */
+  earlierSteps: number;
   /** Prompts that an evaluation before the training answers at once; 0: there is none. */
   evaluated: number;
 }

@@ -28,6 +28,8 @@ export type EstimatedConfig = TrainableConfig &
 /** All that an estimate needs and a configuration does not say. */
 export interface EstimatedRun extends EstimatedModel {
   prompts: readonly PromptSize[];
+  /** Rows of the data set; undefined where pictures are ever new. */
+  rows: number | undefined;
   /** What Node, its libraries and this program take beside the engine's tensors. */
   processBytes: number;
 }
@@ -56,6 +58,9 @@ export interface MemoryEstimate {
   process: number;
   peak: number;
 }
+
+/** What is kept of more pictures than these steps have is little beside the rest. */
+const MOST_EARLIER_STEPS = 200;
 
 /**
  * What a GRPO run needs of memory at most: every step gets the longest prompts, and every completion has full length.
@@ -88,6 +93,10 @@ export async function estimateMemory(
       maxNewTokens: maxCompletionLength,
       microBatches,
       reference: config.beta === 0 ? "none" : trainable.train === "lora" ? "same" : "copy",
+      earlierSteps: Math.min(
+        MOST_EARLIER_STEPS,
+        Math.ceil((run.rows ?? Number.POSITIVE_INFINITY) / prompts.length) - 1,
+      ),
       evaluated: config.evalDataset === undefined ? 0 : config.evalBatchSize,
     },
     options,

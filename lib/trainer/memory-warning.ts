@@ -34,7 +34,8 @@ export async function warnOfMemory(check: MemoryCheck, processor: Processor, lim
     const model = await estimatedModel(engine, source);
     const measure = { promptSuffix: config.promptSuffix, limit: LOOKED, signal: either };
     const { sizes } = await measureRows(processor, rows, measure);
-    const run = { ...model, prompts: sizes, processBytes: process.memoryUsage().rss };
+    const seen = config.augment ? undefined : rows.length;
+    const run = { ...model, prompts: sizes, rows: seen, processBytes: process.memoryUsage().rss };
     const { peak } = await estimateMemory(engine, run, config, { signal: either });
     if (peak <= limit) return;
     warn(

@@ -102,6 +102,7 @@ EstimateOptions read_estimate(const Reader& args) {
   for (const Reader& batch : args.field("microBatches").items())
     result.workload.micro_batches.push_back(batch.integers(0, kMaxPrompts));
   result.workload.evaluated = static_cast<int32_t>(args.field("evaluated").integer(0, kMaxPrompts));
+  result.workload.earlier_steps = static_cast<int32_t>(args.field("earlierSteps").integer(0, kMaxPrompts));
   result.reference = references[args.field("reference").choice({"none", "same", "copy"})];
   return result;
 }

@@ -41,16 +41,33 @@ class Steps {
         const StopFlag& stop)
       : model_(model), reference_(reference), prompts_(prompts), workload_(workload), stop_(stop) {}
 
-  void evaluate() const {
+  void evaluate() {
     std::vector<Prompt> batch;
-    for (int32_t i = 0; i < workload_.evaluated; ++i) batch.push_back(own_pictures(prompts_[i % prompts_.size()]));
+    for (int32_t i = 0; i < workload_.evaluated; ++i) batch.push_back(with_new_pictures(prompts_[i % prompts_.size()]));
     GenerateOptions options = generate_options();
     options.n = 1;
     options.sampling.temperature = 0;
     generate(model_, batch, options, stop_, nullptr);
   }
 
+  // What a model keeps of pictures grows from step to step, up to a bound.
+  void see_earlier_pictures() {
+    for (int32_t step = 0; step < workload_.earlier_steps; ++step) {
+      const size_t used = model_.backend().memory().used;
+      show_new_pictures();
+      groups_.clear();
+      for (const Prompt& prompt : prompts_) groups_.push_back({prompt, {{prompt.tokens[0]}}});
+      for (const auto& batch : workload_.micro_batches) {
+        score(model_, of(batch), 1.0f, AdapterMode::Use::kOn, stop_);
+        if (reference_ != nullptr && reference_ != &model_)
+          score(*reference_, of(batch), 1.0f, AdapterMode::Use::kOn, stop_);
+      }
+      if (model_.backend().memory().used == used) return;
+    }
+  }
+
   void generate_groups() {
+    show_new_pictures();
     const auto drawn = generate(model_, prompts_, generate_options(), stop_, nullptr);
     groups_.clear();
     for (size_t p = 0; p < prompts_.size(); ++p) {
@@ -97,10 +114,17 @@ class Steps {
     return options;
   }
 
-  // Two questions of an evaluation do not share a picture.
-  static Prompt own_pictures(Prompt prompt) {
-    for (auto& picture : prompt.pictures) picture = std::make_shared<const Picture>(*picture);
+  Prompt with_new_pictures(Prompt prompt) {
+    for (auto& picture : prompt.pictures) {
+      auto copy = std::make_shared<Picture>(*picture);
+      copy->pixel_values[0] = static_cast<float>(++shown_);
+      picture = std::move(copy);
+    }
     return prompt;
+  }
+
+  void show_new_pictures() {
+    for (Prompt& prompt : prompts_) prompt = with_new_pictures(std::move(prompt));
   }
 
   std::vector<Group> of(const std::vector<int32_t>& batch) const {
@@ -111,7 +135,8 @@ class Steps {
 
   Model& model_;
   Model* reference_;
-  const std::vector<Prompt>& prompts_;
+  std::vector<Prompt> prompts_;
+  int32_t shown_ = 0;
   const StepWorkload& workload_;
   const StopFlag& stop_;
   std::vector<Group> groups_;
@@ -155,6 +180,7 @@ std::vector<Prompt> prompts_of_shapes(const ModelInfo& model, const std::vector<
     for (const auto& grid : shapes[i].grids) {
       auto picture = std::make_shared<Picture>();
       picture->grid = grid;
+      picture->pixel_values.assign(1, 0.0f);
       pads.insert(pads.end(), static_cast<size_t>(picture->patches() / merged), model.image_token_id);
       prompt.pictures.push_back(std::move(picture));
     }
@@ -183,6 +209,7 @@ std::vector<PhaseMemory> measure_steps(Model& model, Model* reference, const std
     if (reference != nullptr) phases.run("reference", [&] { steps.score_reference(); });
     phases.run("train", [&] { steps.train(); });
     phases.run("optimize", [&] { steps.optimize(); });
+    if (step == 0) steps.see_earlier_pictures();
   }
   return phases.take();
 }

@@ -26,6 +26,7 @@ struct StepWorkload {
   int32_t max_new_tokens = 1;
   std::vector<std::vector<int32_t>> micro_batches;  // indices of prompts
   int32_t evaluated = 0;                            // prompts that an evaluation answers at once; 0: there is none
+  int32_t earlier_steps = 0;                        // those whose pictures a model may still keep something of
 };
 
 struct PhaseMemory {
@@ -38,7 +39,8 @@ struct PhaseMemory {
 std::vector<Prompt> prompts_of_shapes(const ModelInfo& model, const std::vector<PromptShape>& shapes);
 
 // An evaluation, then training steps whose completions all have full length, until they need no more memory than the
-// one before. `reference` may be `model` itself, another model, or null.
+// one before. Every step has pictures of its own, told apart by their first value. `reference` may be `model` itself,
+// another model, or null.
 std::vector<PhaseMemory> measure_steps(Model& model, Model* reference, const std::vector<Prompt>& prompts,
                                        const StepWorkload& workload, const StopFlag& stop);
 

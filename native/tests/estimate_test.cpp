@@ -95,6 +95,7 @@ EstimateOptions estimate_of(const std::string& folder, const std::vector<Prompt>
   options.workload.max_new_tokens = 70;  // over a block of the key/value cache
   options.workload.micro_batches = {{0, 1}, {2}};
   options.workload.evaluated = 3;
+  options.workload.earlier_steps = 2;
   return options;
 }
 
@@ -165,6 +166,24 @@ TEST(estimate_says_what_memory_is_for) {
             named(lora.phases, "train").use.of(MemoryKind::kActivations));
 }
 
+// A frozen vision tower's features are kept from step to step, as long as there is room and there are new pictures.
+TEST(estimate_counts_what_is_kept_of_earlier_pictures) {
+  const std::string folder = "qwen2_5_vl_a";
+  const GoldenCases cases(folder);
+  EstimateOptions options = estimate_of(folder, {cases.get("one_image").prompt});
+  options.workload.micro_batches = {{0}};
+  const auto kept_after = [&](int32_t steps) {
+    options.workload.earlier_steps = steps;
+    return named(estimate_memory(options, StopFlag()).phases, "optimize").use.of(MemoryKind::kActivations);
+  };
+  options.load = lora_training(folder);
+  const size_t each = kept_after(6) - kept_after(5);
+  EXPECT_GT(each, 0u);
+  EXPECT_EQ(kept_after(45) - kept_after(5), 40 * each);
+  options.load = full_training();
+  EXPECT_EQ(kept_after(45), kept_after(0));
+}
+
 // Qwen2.5-VL-7B's sizes, trained whole: more than 100 GB, of which nothing is touched.
 std::string large_config() {
   return R"({"model_type": "qwen2_5_vl", "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
@@ -183,7 +202,7 @@ TEST(estimate_uses_no_memory) {
   options.load = full_training();
   options.threads = 2;
   options.prompts = {{300, {{1, 32, 32}}}, {300, {{1, 32, 32}}}};
-  options.workload = {2, 8, {{0, 1}}, 0};
+  options.workload = {2, 8, {{0, 1}}, 0, 0};
   const size_t before = resident_bytes();
   const MemoryEstimate estimate = estimate_memory(options, StopFlag());
   EXPECT_GT(estimate.phases.back().held, size_t{100} << 30);
@@ -196,7 +215,7 @@ TEST(estimate_refuses_what_cannot_be) {
   options.config = large_config();
   options.load = full_training();
   options.prompts = {{256, {{1, 32, 32}}}};
-  options.workload = {2, 8, {{0}}, 0};
+  options.workload = {2, 8, {{0}}, 0, 0};
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "the 256 of its pictures", estimate_memory(options, StopFlag()));
   options.prompts[0].tokens = 257;
   options.workload.micro_batches = {{1}};

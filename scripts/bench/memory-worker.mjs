@@ -40,10 +40,14 @@ async function run({ directory, prompts: sizes, config: given }) {
   try {
     const found = await estimatedModel(engine, { directory });
     const processBytes = process.memoryUsage().rss;
-    const estimate = await estimateMemory(engine, { ...found, prompts: sizes, processBytes }, config);
+    const estimate = await estimateMemory(
+      engine,
+      { ...found, prompts: sizes, rows: config.promptsPerStep * STEPS, processBytes },
+      config,
+    );
     const model = await load(engine, directory, config, found.description);
     for (let step = 0; step < STEPS; step += 1)
-      await train(model, makePrompts(estimate, found.description.info), config, step);
+      await train(model, makePrompts(estimate, found.description.info, step), config, step);
     const { held } = engine.memory();
     const estimatedHeld = estimate.peak - estimate.process;
     return { estimate: estimate.peak, measured: peakOfProcess(), estimatedHeld, held };
@@ -61,12 +65,12 @@ async function load(engine, directory, config, description) {
 }
 
 /** Of the estimate's shapes: pictures of waves, and words that mean nothing. */
-function makePrompts({ prompts }, { imageTokenId, mergeSize, patchSize, temporalPatchSize }) {
+function makePrompts({ prompts }, { imageTokenId, mergeSize, patchSize, temporalPatchSize }, step) {
   const row = 3 * temporalPatchSize * patchSize ** 2;
   return prompts.map(({ tokens, grids }, index) => {
     const images = grids.map((grid) => {
       const pixelValues = new Float32Array(grid[0] * grid[1] * grid[2] * row);
-      for (let i = 0; i < pixelValues.length; i += 1) pixelValues[i] = Math.sin(i * 0.37 + index) * 1.5;
+      for (let i = 0; i < pixelValues.length; i += 1) pixelValues[i] = Math.sin(i * 0.37 + index + 100 * step) * 1.5;
       return { pixelValues, grid };
     });
     const pads = grids.reduce((sum, [t, h, w]) => sum + (t * h * w) / mergeSize ** 2, 0);

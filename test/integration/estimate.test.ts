@@ -40,6 +40,7 @@ function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
     microBatches: [[0], [1]],
     reference: "none",
     evaluated: 0,
+    earlierSteps: 0,
     ...more,
   };
 }

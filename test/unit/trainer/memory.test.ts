@@ -35,7 +35,7 @@ async function open(more: Partial<EstimatedRun> = {}) {
   const engine = await Engine.open({ addon });
   const model = await estimatedModel(engine, { directory: MODEL, adapter: undefined });
   const prompts = [20, 60, 40].map((textTokens) => ({ textTokens, pictures: [] }));
-  const run: EstimatedRun = { ...model, prompts, processBytes: 5000, ...more };
+  const run: EstimatedRun = { ...model, prompts, rows: 11, processBytes: 5000, ...more };
   const asked = () => addon.calls.filter(({ verb }) => verb === "estimate").map(({ args }) => args as EstimateArgs);
   return { engine, run, asked };
 }
@@ -48,7 +48,14 @@ describe("an estimate", () => {
     expect(args?.prompts.map(({ tokens }) => tokens)).toEqual([60, 40, 20]);
     // 60 + 64, 40 + 64 and 20 + 64 tokens: two groups of 104 and 84 go together.
     expect(args?.microBatches).toEqual([[0], [1, 2]]);
-    expect(args).toMatchObject({ train: "full", lora: null, reference: "none", evaluated: 0, storedDtype: "f32" });
+    expect(args).toMatchObject({
+      train: "full",
+      lora: null,
+      reference: "none",
+      evaluated: 0,
+      earlierSteps: 3,
+      storedDtype: "f32",
+    });
     expect(estimate).toMatchObject({
       largestPhase: "train",
       kept: 500,
