@@ -26,6 +26,10 @@ export interface EncodeRowsOptions {
 /** Mistakes of one row, which a run survives; anything else ends it. */
 const ROW_ERRORS: ReadonlySet<string> = new Set(["ERR_IMAGE", "ERR_DATA", "ERR_NOT_FOUND", "ERR_IO"]);
 
+export function isRowError(error: unknown): error is VlmR1Error {
+  return error instanceof VlmR1Error && ROW_ERRORS.has(error.code);
+}
+
 /** Makes prompts of rows. A row with a bad picture or too many tokens is left out and told. */
 export async function encodeRows(
   processor: Processor,
@@ -39,7 +43,7 @@ export async function encodeRows(
         return { row, prompt: await encodeRow(processor, row, options) };
       } catch (error) {
         throwIfAborted(options.signal);
-        if (!(error instanceof VlmR1Error) || !ROW_ERRORS.has(error.code)) throw error;
+        if (!isRowError(error)) throw error;
         failures.push({ row, message: error.message });
         return undefined;
       }
@@ -64,7 +68,8 @@ async function encodeRow(processor: Processor, row: Row, options: EncodeRowsOpti
   return prompt;
 }
 
-function withSuffix(messages: readonly Message[], suffix: string): readonly Message[] {
+/** A row's messages as they are rendered. */
+export function withSuffix(messages: readonly Message[], suffix: string): readonly Message[] {
   const last = messages.at(-1);
   if (suffix === "" || last === undefined) return messages;
   const end: ContentPart = { type: "text", text: suffix };

@@ -3,10 +3,12 @@ import { type CallOptions, underSignal } from "./guard.js";
 import { loadAddon } from "./load.js";
 import { Model } from "./model.js";
 import type {
+  EstimateArgs,
   LoadModelArgs,
   ModelDescription,
   NativeAddon,
   NativeEngine,
+  NativeEstimate,
   NativeImage,
   ProcessImageArgs,
   SaveDType,
@@ -78,8 +80,8 @@ export class Engine {
     return this.native === undefined;
   }
 
-  /** Bytes that tensors hold now and held at most. */
-  memory(): { used: number; peak: number } {
+  /** Bytes that tensors take now and took at most, and what is held of the system's memory, for reuse too. */
+  memory(): { used: number; peak: number; held: number } {
     return this.open("memory").memory();
   }
 
@@ -112,6 +114,12 @@ export class Engine {
     const native = this.open("initModel");
     const { config, directory, seed = 0, dtype = "f32", maxShardBytes = DEFAULT_SHARD_BYTES, signal } = options;
     return underSignal(signal, (flag) => native.initModel({ config, directory, seed, dtype, maxShardBytes }, flag));
+  }
+
+  /** What training steps need of memory, found by a run that computes nothing; needs no weights. */
+  async estimate(args: EstimateArgs, { signal }: CallOptions = {}): Promise<NativeEstimate> {
+    const native = this.open("estimate");
+    return underSignal(signal, (flag) => native.estimate(args, flag));
   }
 
   /** Resizes, normalises and cuts one picture into patches. */

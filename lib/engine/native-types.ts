@@ -42,8 +42,13 @@ export interface NativeEngine {
     abort: AbortFlag,
   ): Promise<{ parameters: number }>;
   processImage(args: ProcessImageArgs, abort: AbortFlag): Promise<NativeImage>;
-  /** Bytes that tensors of this engine hold now and held at most. */
-  memory(): { used: number; peak: number };
+  /**
+   * What training steps need of memory: runs them with all their allocations and no computation, without weights and
+   * without using that memory. Rejects with `ERR_DEVICE` on another device than the CPU.
+   */
+  estimate(args: EstimateArgs, abort: AbortFlag): Promise<NativeEstimate>;
+  /** Bytes that tensors of this engine take now and took at most, and what it holds of the system, for reuse too. */
+  memory(): { used: number; peak: number; held: number };
   /** Ends the thread after the queued verbs were rejected; safe to call twice. */
   dispose(): void;
 }
@@ -75,8 +80,12 @@ export interface LoraModule {
   scale: number;
 }
 
-export interface LoadModelArgs {
+export interface LoadModelArgs extends TrainingArgs {
   directory: string;
+}
+
+/** What of a model is trained, and in which type it is held. */
+export interface TrainingArgs {
   /**
    * Type of the matrices that products read. "auto": frozen ones as they are stored (f16 as f32), trained ones f32.
    * "bf16": all, and what trains has f32 masters besides. Sums are always f32.
@@ -100,6 +109,54 @@ export interface LoadModelArgs {
   } | null;
   /** Run each layer's forward again in the backward pass instead of keeping its activations. */
   gradientCheckpointing: boolean;
+}
+
+export interface EstimateArgs extends TrainingArgs {
+  /** The text of a config.json. */
+  config: string;
+  /** Type of the checkpoint's weights. */
+  storedDtype: SaveDType;
+  /** The prompts of a step. `tokens` counts all of them, those that stand for pictures too. */
+  prompts: { tokens: number; grids: [number, number, number][] }[];
+  /** Completions per prompt; all get full length. */
+  completions: number;
+  maxNewTokens: number;
+  /** Indices of prompts: what `logProbs` and `accumulate` get at once. */
+  microBatches: number[][];
+  /**
+   * Where a reference's log-probabilities come from: nowhere, the model itself with its adapter off (or as it was at the
+   * start, where that is kept), a second model that is not trained.
+   */
+  reference: "none" | "same" | "copy";
+  /** Steps before these, with as many other pictures: a model keeps what a frozen vision tower made of them. */
+  earlierSteps: number;
+  /** Prompts that an evaluation before the training answers at once; 0: there is none. */
+  evaluated: number;
+}
+
+/** Bytes by what they are for. */
+export interface MemoryUse {
+  weights: number;
+  gradients: number;
+  optimizer: number;
+  activations: number;
+  kvCache: number;
+  workspace: number;
+}
+
+export interface NativeEstimate {
+  /** With the instruction set and the number of threads, on which workspace depends. */
+  device: string;
+  info: ModelInfo;
+  /** Pixel values of all prompts. */
+  pictureBytes: number;
+  phases: {
+    name: "load" | "evaluate" | "generate" | "reference" | "train" | "optimize";
+    /** At the phase's peak. */
+    use: MemoryUse;
+    /** Of the system's memory at its end, with what is kept for reuse. */
+    held: number;
+  }[];
 }
 
 export interface ProcessImageArgs {

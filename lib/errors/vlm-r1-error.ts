@@ -58,7 +58,8 @@ export function isUsageError(error: unknown): boolean {
 
 const NATIVE_HINTS: Readonly<Record<string, string>> = {
   ERR_OUT_OF_MEMORY:
-    "Lower num_generations, max_completion_length, max_pixels or the micro-batch size, or turn gradient_checkpointing on.",
+    "Lower num_generations, max_completion_length, max_pixels or the micro-batch size, or turn gradient_checkpointing on; " +
+    "`vlmr1-native estimate`, with the same options, says what each of them saves.",
   ERR_CHECKPOINT: "Check that the folder is a complete Hugging Face checkpoint (config.json and *.safetensors).",
 };
 

@@ -49,6 +49,20 @@ export async function decodeImage(source: ImageSource, options: DecodeImageOptio
   }
 }
 
+/** Width and height that `decodeImage` would give, by the picture's header. */
+export async function imageSize(source: ImageSource): Promise<{ width: number; height: number }> {
+  const name = typeof source === "string" ? source : "the picture";
+  const bytes = typeof source === "string" ? await readBytes(source) : source;
+  rejectKnownMistakes(bytes, name);
+  const sharp = await loadSharp();
+  try {
+    const { autoOrient } = await sharp(bytes, { limitInputPixels: MAX_DECODED_PIXELS }).metadata();
+    return { width: autoOrient.width, height: autoOrient.height };
+  } catch (error) {
+    throw decodeError(error, bytes, name);
+  }
+}
+
 /** On first use, so that what needs no pictures runs where sharp's binary is missing. */
 async function loadSharp(): Promise<typeof import("sharp")["default"]> {
   try {

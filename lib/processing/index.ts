@@ -5,7 +5,7 @@ export { type DecodeImageOptions, decodeImage, type ImageSource, type RgbImage }
 export { type ContentPart, countImages, type Message, placeImages, splitMarkers } from "./messages.js";
 export { type ModelConfig, readModelConfig, readModelConfigText } from "./model-config.js";
 export { copyModelFiles, type ModelFolderOptions, prepareModelFolder, TOKENIZER_FILES } from "./model-folder.js";
-export { type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
+export { DEFAULT_PIXELS, type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
 export {
   type ImageEngine,
   type Picture,
@@ -13,6 +13,7 @@ export {
   type ProcessorOptions,
   type Prompt,
   type PromptOptions,
+  type PromptSize,
 } from "./processor.js";
 export {
   folderBeside,

@@ -53,7 +53,9 @@ export interface ImageSettings {
 const CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD = [0.26862954, 0.26130258, 0.27577711];
 const BICUBIC = 3;
-const DEFAULT_SIZE = { shortest_edge: 56 * 56, longest_edge: 28 * 28 * 1280 };
+/** Of Qwen2-VL's image processor. */
+export const DEFAULT_PIXELS = { minPixels: 56 * 56, maxPixels: 28 * 28 * 1280 };
+const DEFAULT_SIZE = { shortest_edge: DEFAULT_PIXELS.minPixels, longest_edge: DEFAULT_PIXELS.maxPixels };
 
 /** Settings of a model's folder, with Qwen2-VL's defaults for what it leaves out. */
 export async function loadImageSettings(directory: string): Promise<ImageSettings> {

@@ -5,7 +5,7 @@ import type { CallOptions, NativeImage, NativePrompt, ProcessImageArgs } from ".
 import { fromSystem, throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { ChatTemplate } from "./chat-template.js";
 import { type GenerationDefaults, loadGenerationDefaults } from "./generation-config.js";
-import { decodeImage, type ImageSource } from "./image.js";
+import { decodeImage, type ImageSource, imageSize } from "./image.js";
 import { ByteCache } from "./image-cache.js";
 import { readJson } from "./json-file.js";
 import { countImages, type Message } from "./messages.js";
@@ -49,6 +49,13 @@ export interface Prompt extends NativePrompt {
 export interface PromptOptions extends CallOptions {
   /** End with the start of the assistant's turn; true unless given. */
   addGenerationPrompt?: boolean;
+}
+
+/** What a prompt takes, before pictures are resized. */
+export interface PromptSize {
+  /** Tokens beside those that stand for pictures. */
+  textTokens: number;
+  pictures: { width: number; height: number }[];
 }
 
 interface Parts {
@@ -114,26 +121,32 @@ export class Processor {
     images: readonly ImageSource[] = [],
     options: PromptOptions = {},
   ): Promise<Prompt> {
+    const { text, ids } = this.render(messages, images.length, options);
+    const pictures = await Promise.all(images.map((source) => this.picture(source, options)));
+    return { tokens: this.expand(ids, pictures), images: pictures.map(({ image }) => image), text, pictures };
+  }
+
+  /** How large `prompt` would be. Pictures are not decoded. */
+  async measure(messages: readonly Message[], images: readonly ImageSource[] = []): Promise<PromptSize> {
+    const { ids } = this.render(messages, images.length, {});
+    const pictures = await Promise.all(images.map(imageSize));
+    return { textTokens: ids.length - pictures.length, pictures };
+  }
+
+  private render(messages: readonly Message[], images: number, options: PromptOptions) {
     const wanted = countImages(messages);
-    if (wanted !== images.length) {
-      throw new VlmR1Error(
-        "ERR_DATA",
-        `the messages hold ${wanted} image parts, but ${images.length} pictures were given`,
-      );
+    if (wanted !== images) {
+      throw new VlmR1Error("ERR_DATA", `the messages hold ${wanted} image parts, but ${images} pictures were given`);
     }
     const text = this.template.render(messages, { addGenerationPrompt: options.addGenerationPrompt ?? true });
     const ids = this.tokenizer.encode(text);
     const marks = ids.filter((id) => id === this.parts.imageTokenId).length;
-    if (marks !== images.length) {
-      throw new VlmR1Error("ERR_DATA", `the rendered prompt holds ${marks} image marks for ${images.length} pictures`, {
-        hint:
-          marks > images.length
-            ? `Texts must not contain ${IMAGE_PAD}.`
-            : "The chat template does not support pictures.",
+    if (marks !== images) {
+      throw new VlmR1Error("ERR_DATA", `the rendered prompt holds ${marks} image marks for ${images} pictures`, {
+        hint: marks > images ? `Texts must not contain ${IMAGE_PAD}.` : "The chat template does not support pictures.",
       });
     }
-    const pictures = await Promise.all(images.map((source) => this.picture(source, options)));
-    return { tokens: this.expand(ids, pictures), images: pictures.map(({ image }) => image), text, pictures };
+    return { text, ids };
   }
 
   /** Tokens of an answer by itself, then the end-of-turn token where the template writes one. */

@@ -12,6 +12,11 @@ export function formatShare(share: number): string {
   return `${percent.toFixed(percent >= 10 ? 0 : percent >= 1 ? 1 : 2)} %`;
 }
 
+/** "9.22 GB", "435.5 MB". */
+export function formatBytes(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** "3.1 M", "3.75 B", "512". */
 export function formatNumber(value: number): string {
   for (const [unit, size] of [

@@ -15,12 +15,18 @@ export interface Policy {
   reference: Reference | undefined;
 }
 
+export interface OpenPolicyOptions {
+  signal: AbortSignal | undefined;
+  /** Called with all that is cheap at hand, and the weights still to be loaded. */
+  beforeLoading: (processor: Processor) => Promise<void>;
+}
+
 /** The model that is trained, and what it is compared with. */
 export async function openPolicy(
   plan: RunPlan,
   source: ModelSource,
   engine: Engine,
-  signal: AbortSignal | undefined,
+  { signal, beforeLoading }: OpenPolicyOptions,
 ): Promise<Policy> {
   const { config } = plan;
   const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed } = config;
@@ -29,6 +35,7 @@ export async function openPolicy(
   const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
   const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
   const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
+  await beforeLoading(processor);
   const load = { precision, gradientCheckpointing, signal };
   if (trainable.train === "full") {
     const model = await engine.loadModel(directory, { ...load, train: "full", frozen: trainable.frozen });

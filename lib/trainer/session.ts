@@ -3,9 +3,11 @@ import { describeProblem, loadConversations, type Row } from "../data/datasets/i
 import { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { FetchOptions } from "../hub/index.js";
+import type { Processor } from "../processing/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
+import { warnOfMemory } from "./memory-warning.js";
 import type { ResolvedOptions } from "./options.js";
 import { openPolicy, type Policy } from "./policy.js";
 
@@ -41,7 +43,12 @@ export async function openSession(
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));
   const ownsEngine = options.engine === undefined;
   try {
-    const policy = await openPolicy(options.plan, source, engine, signal);
+    const { plan } = options;
+    const beforeLoading = async (processor: Processor) => {
+      if (plan.objective === "grpo")
+        await warnOfMemory({ engine, source, config: plan.config, rows, warn, signal }, processor);
+    };
+    const policy = await openPolicy(plan, source, engine, { signal, beforeLoading });
     return { engine, ownsEngine, source, ...policy, rows, evalRows, scorer };
   } catch (error) {
     if (ownsEngine) engine.dispose();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend/gelu_kind.h"
+#include "core/memory_use.h"
 #include "core/segments.h"
 #include "core/stop.h"
 #include "core/tensor.h"
@@ -75,6 +76,13 @@ struct AdamWStep {
   float grad_scale;                          // from clipping
 };
 
+struct MemoryCounts {
+  size_t used = 0;     // bytes that were asked for and not given back, now
+  size_t peak = 0;     // and at most
+  size_t held = 0;     // of the device's memory, what is kept for reuse too
+  MemoryUse peak_use;  // by kind, at the moment of the peak
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -93,9 +101,13 @@ class Backend {
   // A parameter that is only read, of what `memory` holds; `packed` (f32 or bf16) is the type in which products and
   // gather_rows read it.
   virtual Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) = 0;
-  virtual size_t memory_used() const = 0;  // this and the peak: from any thread
-  virtual size_t memory_peak() const = 0;
+  virtual MemoryCounts memory() const = 0;  // from any thread
+  virtual void reset_memory_peak() = 0;
   virtual void trim() = 0;
+  // Whether this is a dry run: memory is counted and not used, copies and kernels do nothing, sums are 0, `sample`
+  // draws a token that is not banned.
+  virtual bool dry_run() const = 0;
+  size_t memory_used() const { return memory().used; }
 
   // -- Linear. x [T, E], w [F, E], y [T, F], bias [F]. w is f32, or a parameter of any floating-point type; the others
   // and all sums are f32.
@@ -185,8 +197,9 @@ class StopScope {
 };
 
 struct CpuOptions {
-  int threads = 0;  // 0: one per core
-  std::string isa;  // empty: the best this CPU runs
+  int threads = 0;       // 0: one per core
+  std::string isa;       // empty: the best this CPU runs
+  bool dry_run = false;  // see Backend::dry_run
 };
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
 

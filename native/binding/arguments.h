@@ -13,6 +13,7 @@
 #include "models/model.h"
 #include "models/random_weights.h"
 #include "optim/adamw.h"
+#include "rl/estimate.h"
 #include "rl/generate.h"
 #include "rl/objective.h"
 
@@ -37,6 +38,8 @@ struct InitModelArguments {
   RandomWeights weights;
 };
 InitModelArguments read_init_model(const Reader& args);
+
+EstimateOptions read_estimate(const Reader& args);
 
 struct ProcessImageArguments {
   std::vector<uint8_t> rgb;

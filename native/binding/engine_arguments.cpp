@@ -15,6 +15,9 @@ constexpr int64_t kMaxSide = int64_t{1} << 24;
 constexpr int64_t kMaxPatchSide = 4096;
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
 constexpr int64_t kMaxBytes = int64_t{1} << 53;
+constexpr int64_t kMaxPrompts = 1 << 16;
+constexpr int64_t kMaxTokens = 1 << 24;
+constexpr int64_t kMaxGrid = 1 << 16;
 
 SaveDType read_dtype(const Reader& reader) {
   constexpr SaveDType dtypes[] = {SaveDType::kF32, SaveDType::kBF16, SaveDType::kF16};
@@ -45,6 +48,30 @@ LoraPlan read_lora(const Reader& lora) {
   return plan;
 }
 
+LoadOptions read_load_options(const Reader& args) {
+  LoadOptions result;
+  TrainingPlan& plan = result.plan;
+  constexpr TrainMode modes[] = {TrainMode::kNone, TrainMode::kFull, TrainMode::kLora};
+  constexpr Precision precisions[] = {Precision::kAuto, Precision::kF32, Precision::kBF16};
+  plan.mode = modes[args.field("train").choice({"none", "full", "lora"})];
+  plan.precision = precisions[args.field("precision").choice({"auto", "f32", "bf16"})];
+  for (const Reader& name : args.field("frozen").items()) plan.frozen.insert(name.string());
+  if (const Reader lora = args.field("lora"); !lora.is_null()) plan.lora = read_lora(lora);
+  result.gradient_checkpointing = args.field("gradientCheckpointing").boolean();
+  return result;
+}
+
+PromptShape read_prompt_shape(const Reader& reader) {
+  PromptShape shape;
+  shape.tokens = reader.field("tokens").integer(1, kMaxTokens);
+  for (const Reader& item : reader.field("grids").items()) {
+    const std::vector<int32_t> sides = item.integers(1, kMaxGrid);
+    check(sides.size() == 3, ErrorCode::kArgument, item.path(), ": expected [t, h, w], got ", sides.size(), " numbers");
+    shape.grids.push_back({sides[0], sides[1], sides[2]});
+  }
+  return shape;
+}
+
 }  // namespace
 
 EngineArguments read_engine(const Reader& options) {
@@ -58,14 +85,25 @@ EngineArguments read_engine(const Reader& options) {
 LoadModelArguments read_load_model(const Reader& args) {
   LoadModelArguments result;
   result.directory = args.field("directory").path_string();
-  TrainingPlan& plan = result.options.plan;
-  constexpr TrainMode modes[] = {TrainMode::kNone, TrainMode::kFull, TrainMode::kLora};
-  constexpr Precision precisions[] = {Precision::kAuto, Precision::kF32, Precision::kBF16};
-  plan.mode = modes[args.field("train").choice({"none", "full", "lora"})];
-  plan.precision = precisions[args.field("precision").choice({"auto", "f32", "bf16"})];
-  for (const Reader& name : args.field("frozen").items()) plan.frozen.insert(name.string());
-  if (const Reader lora = args.field("lora"); !lora.is_null()) plan.lora = read_lora(lora);
-  result.options.gradient_checkpointing = args.field("gradientCheckpointing").boolean();
+  result.options = read_load_options(args);
+  return result;
+}
+
+EstimateOptions read_estimate(const Reader& args) {
+  constexpr DType stored[] = {DType::kF32, DType::kBF16, DType::kF16};
+  constexpr ReferencePolicy references[] = {ReferencePolicy::kNone, ReferencePolicy::kSame, ReferencePolicy::kCopy};
+  EstimateOptions result;
+  result.config = args.field("config").string();
+  result.load = read_load_options(args);
+  result.stored = stored[args.field("storedDtype").choice({"f32", "bf16", "f16"})];
+  for (const Reader& prompt : args.field("prompts").items()) result.prompts.push_back(read_prompt_shape(prompt));
+  result.workload.completions = static_cast<int32_t>(args.field("completions").integer(1, kMaxPrompts));
+  result.workload.max_new_tokens = static_cast<int32_t>(args.field("maxNewTokens").integer(1, kMaxTokens));
+  for (const Reader& batch : args.field("microBatches").items())
+    result.workload.micro_batches.push_back(batch.integers(0, kMaxPrompts));
+  result.workload.evaluated = static_cast<int32_t>(args.field("evaluated").integer(0, kMaxPrompts));
+  result.workload.earlier_steps = static_cast<int32_t>(args.field("earlierSteps").integer(0, kMaxPrompts));
+  result.reference = references[args.field("reference").choice({"none", "same", "copy"})];
   return result;
 }
 

@@ -42,6 +42,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                          InstanceMethod<&EngineObject::describe_model>("describeModel"),
                          InstanceMethod<&EngineObject::load_model>("loadModel"),
                          InstanceMethod<&EngineObject::init_model>("initModel"),
+                         InstanceMethod<&EngineObject::estimate>("estimate"),
                          InstanceMethod<&EngineObject::process_image>("processImage"),
                          InstanceMethod<&EngineObject::dispose>("dispose"),
                      });
@@ -72,8 +73,10 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), "memory", [&]() -> Napi::Value {
     check(!engine_->thread->closing(), ErrorCode::kState, "memory: the engine was disposed");
     auto object = Napi::Object::New(info.Env());
-    object.Set("used", static_cast<double>(engine_->thread->memory_used()));
-    object.Set("peak", static_cast<double>(engine_->thread->memory_peak()));
+    const MemoryCounts counts = engine_->thread->memory();
+    object.Set("used", static_cast<double>(counts.used));
+    object.Set("peak", static_cast<double>(counts.peak));
+    object.Set("held", static_cast<double>(counts.held));
     return object;
   });
 }
@@ -114,6 +117,20 @@ Napi::Value EngineObject::init_model(const Napi::CallbackInfo& info) {
       return object;
     };
     return engine_->thread->post(info.Env(), make_job(call(info, "initModel"), std::move(run), std::move(wrap)));
+  });
+}
+
+Napi::Value EngineObject::estimate(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "estimate", [&] {
+    check(device_ == "cpu", ErrorCode::kDevice, "estimate: expected an engine on the cpu, got ", device_);
+    EstimateOptions options = read_estimate(Reader(info[0], "estimate"));
+    options.threads = threads_;
+    options.isa = isa_;
+    auto run = [options = std::move(options)](EngineContents&, Job& job) {
+      return estimate_memory(options, job.stop());
+    };
+    auto wrap = [](Napi::Env env, const MemoryEstimate& estimate) { return to_js(env, estimate); };
+    return engine_->thread->post(info.Env(), make_job(call(info, "estimate"), std::move(run), std::move(wrap)));
   });
 }
 

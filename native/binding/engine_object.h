@@ -30,6 +30,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value describe_model(const Napi::CallbackInfo& info);
   Napi::Value load_model(const Napi::CallbackInfo& info);
   Napi::Value init_model(const Napi::CallbackInfo& info);
+  Napi::Value estimate(const Napi::CallbackInfo& info);
   Napi::Value process_image(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 

@@ -30,8 +30,7 @@ class EngineThread : public std::enable_shared_from_this<EngineThread> {
   void close(Napi::Env env);
   // The same where no JavaScript may run: when handles are collected, or at the end of the environment.
   void close_silently();
-  size_t memory_used() const { return backend_->memory_used(); }
-  size_t memory_peak() const { return backend_->memory_peak(); }
+  MemoryCounts memory() const { return backend_->memory(); }
 
   // -- Any thread.
   bool closing() const { return closing_; }

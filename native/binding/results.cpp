@@ -93,6 +93,26 @@ Napi::Value to_js(Napi::Env env, const ModelDescription& description) {
   return object;
 }
 
+Napi::Value to_js(Napi::Env env, const MemoryEstimate& estimate) {
+  constexpr const char* kinds[kMemoryKinds] = {"weights",     "gradients", "optimizer",
+                                               "activations", "kvCache",   "workspace"};
+  const auto bytes = [env](size_t count) { return number(env, static_cast<double>(count)); };
+  auto object = Napi::Object::New(env);
+  object.Set("device", Napi::String::New(env, estimate.device));
+  object.Set("info", to_js(env, estimate.model));
+  object.Set("pictureBytes", bytes(estimate.picture_bytes));
+  object.Set("phases", array_of(env, estimate.phases, [&](const PhaseMemory& phase, size_t) {
+               auto item = Napi::Object::New(env);
+               item.Set("name", Napi::String::New(env, phase.name));
+               auto use = Napi::Object::New(env);
+               for (size_t kind = 0; kind < kMemoryKinds; ++kind) use.Set(kinds[kind], bytes(phase.use.by_kind[kind]));
+               item.Set("use", use);
+               item.Set("held", bytes(phase.held));
+               return item;
+             }));
+  return object;
+}
+
 Napi::Value to_js(Napi::Env env, const Picture& picture) {
   auto object = Napi::Object::New(env);
   object.Set("pixelValues", typed_array(env, picture.pixel_values));

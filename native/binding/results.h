@@ -9,6 +9,7 @@
 #include "models/inputs.h"
 #include "models/model.h"
 #include "optim/adamw.h"
+#include "rl/estimate.h"
 #include "rl/generate.h"
 #include "rl/objective.h"
 
@@ -21,6 +22,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<std::string>& strings);
 Napi::Value to_js(Napi::Env env, const GenerateProgress& progress);
 Napi::Value to_js(Napi::Env env, const ModelInfo& info);
 Napi::Value to_js(Napi::Env env, const ModelDescription& description);
+Napi::Value to_js(Napi::Env env, const MemoryEstimate& estimate);
 Napi::Value to_js(Napi::Env env, const Picture& picture);
 Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& completions);
 Napi::Value to_js(Napi::Env env, const TokenScores& scores);

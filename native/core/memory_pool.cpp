@@ -2,7 +2,11 @@
 
 #include <cstdlib>
 
+#include "core/reserved_memory.h"
+
 namespace vlmr1 {
+
+constinit thread_local MemoryKind MemoryScope::current_ = MemoryKind::kActivations;
 
 namespace {
 constexpr size_t kAlignment = 64;
@@ -13,76 +17,103 @@ size_t round_up(size_t bytes) {
   while (step * 16 < bytes) step *= 2;
   return (bytes + step - 1) / step * step;
 }
+
+// What stays for the whole run takes no block that is too large for it: the rest would never be of use again.
+bool lasts(MemoryKind kind) {
+  return kind == MemoryKind::kWeights || kind == MemoryKind::kGradients || kind == MemoryKind::kOptimizer;
+}
 }  // namespace
 
 MemoryPool::~MemoryPool() { trim(); }
 
-// The smallest kept block from `size` to `largest`, or null.
-void* MemoryPool::take_kept(size_t size, size_t largest, size_t* block) {
+// The smallest kept block of at most `largest`.
+bool MemoryPool::take_kept(size_t size, size_t largest, Block* block) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto it = free_.lower_bound(size); it != free_.end() && it->first <= largest; ++it) {
     if (it->second.empty()) continue;
-    void* data = it->second.back();
+    *block = it->second.back();
     it->second.pop_back();
-    *block = it->first;
-    return data;
+    return true;
   }
-  return nullptr;
+  return false;
 }
 
-void* MemoryPool::take_new(size_t size) {
-  void* data = std::aligned_alloc(kAlignment, size);
+MemoryPool::Block MemoryPool::take_new(size_t size) {
+  const auto take = [&] {
+    return source_ == Source::kSystem ? std::aligned_alloc(kAlignment, size) : reserve_pages(size);
+  };
+  void* data = take();
   if (data == nullptr) {
     trim();
-    data = std::aligned_alloc(kAlignment, size);
+    data = take();
   }
   check(data != nullptr, ErrorCode::kOutOfMemory, "memory: ", size >> 20, " MiB more than the ", used_ >> 20,
         " MiB in use could not be had; smaller are num_generations, max_completion_length, max_tokens_per_microbatch "
-        "and pictures, and gradient_checkpointing keeps less");
-  held_ += size;
-  return data;
+        "and pictures, and gradient_checkpointing keeps less; `vlmr1-native estimate` says what a run needs");
+  return {data, size, 0};
 }
 
 std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
-  const size_t size = round_up(bytes ? bytes : 1);
-  return hand_out(size, 2 * size);
-}
-
-std::shared_ptr<Storage> MemoryPool::allocate_lasting(size_t bytes) {
-  const size_t size = round_up(bytes ? bytes : 1);
-  return hand_out(size, size);
-}
-
-std::shared_ptr<Storage> MemoryPool::hand_out(size_t size, size_t largest) {
-  void* data = take_kept(size, largest, &size);
-  if (data == nullptr) data = take_new(size);
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    used_ += size;
-    if (used_ > peak_) peak_ = used_.load();
-  }
+  const size_t wanted = bytes ? bytes : 1;
+  const MemoryKind kind = MemoryScope::current();
+  const size_t size = round_up(wanted);
+  Block block;
+  if (!take_kept(size, lasts(kind) ? size : 2 * size, &block)) block = take_new(size);
+  count(block, wanted, kind);
   auto storage = std::make_shared<Storage>();
-  storage->data = data;
-  storage->bytes = size;
-  storage->release = [pool = shared_from_this(), size](Storage& s) { pool->give_back(s.data, size); };
+  storage->data = block.data;
+  storage->bytes = block.size;
+  storage->release = [pool = shared_from_this(), block, wanted, kind](Storage&) {
+    pool->give_back(block, wanted, kind);
+  };
   return storage;
 }
 
-void MemoryPool::give_back(void* data, size_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
+void MemoryPool::count(Block& block, size_t bytes, MemoryKind kind) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes > block.touched) {
+    held_ += bytes - block.touched;
+    block.touched = bytes;
+  }
+  use_.of(kind) += bytes;
+  used_ += bytes;
+  if (used_ <= peak_) return;
+  peak_ = used_.load();
+  peak_use_ = use_;
+}
+
+void MemoryPool::give_back(const Block& block, size_t bytes, MemoryKind kind) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  use_.of(kind) -= bytes;
   used_ -= bytes;
-  free_[bytes].push_back(data);
+  free_[block.size].push_back(block);
+}
+
+void MemoryPool::free_block(const Block& block) {
+  if (source_ == Source::kSystem) std::free(block.data);
+  else release_pages(block.data, block.size);
 }
 
 void MemoryPool::trim() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) {
-      std::free(block);
-      held_ -= size;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [size, blocks] : free_) {
+    for (const Block& block : blocks) {
+      free_block(block);
+      held_ -= block.touched;
     }
   }
   free_.clear();
+}
+
+MemoryUse MemoryPool::peak_use() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return peak_use_;
+}
+
+void MemoryPool::reset_peak() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  peak_ = used_.load();
+  peak_use_ = use_;
 }
 
 }  // namespace vlmr1

@@ -9,31 +9,53 @@
 #include <mutex>
 #include <vector>
 
+#include "core/memory_use.h"
 #include "core/tensor.h"
 
 namespace vlmr1 {
 
 class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
  public:
+  // kReserved: blocks are address space only. Everything is counted as it would be, and no memory is used as long as
+  // nobody writes to them.
+  enum class Source { kSystem, kReserved };
+
+  explicit MemoryPool(Source source = Source::kSystem) : source_(source) {}
   ~MemoryPool();
   // 64-byte aligned, uninitialised. Throws ERR_OUT_OF_MEMORY. Storage gives its block back to the pool.
   std::shared_ptr<Storage> allocate(size_t bytes);
-  // The same for what stays: a larger block of an earlier use would never be whole again.
-  std::shared_ptr<Storage> allocate_lasting(size_t bytes);
   // Returns unused blocks to the operating system.
   void trim();
+
+  // Bytes that were asked for and not given back, now and at most.
   size_t used() const { return used_; }
   size_t peak() const { return peak_; }
+  // Bytes of the system's memory that blocks take, those that are kept for reuse too: each as far as it was ever asked
+  // for, because what lies behind that is never touched.
   size_t held() const { return held_; }
+  // By kind, at the moment of the peak.
+  MemoryUse peak_use() const;
+  // From here on the peak is counted anew.
+  void reset_peak();
 
  private:
-  std::shared_ptr<Storage> hand_out(size_t size, size_t largest);
-  void* take_kept(size_t size, size_t largest, size_t* block);
-  void* take_new(size_t size);
-  void give_back(void* data, size_t bytes);
+  struct Block {
+    void* data = nullptr;
+    size_t size = 0;
+    size_t touched = 0;  // the largest request that it ever served
+  };
 
-  std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;  // by block size
+  bool take_kept(size_t size, size_t largest, Block* block);
+  Block take_new(size_t size);
+  void count(Block& block, size_t bytes, MemoryKind kind);
+  void give_back(const Block& block, size_t bytes, MemoryKind kind);
+  void free_block(const Block& block);
+
+  const Source source_;
+  mutable std::mutex mutex_;
+  std::map<size_t, std::vector<Block>> free_;  // by block size
+  MemoryUse use_;
+  MemoryUse peak_use_;
   // Written under the lock, read from any thread.
   std::atomic<size_t> used_{0};
   std::atomic<size_t> peak_{0};

@@ -13,8 +13,9 @@ inline void pause() {
 }
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, bool idle) : threads_(threads), idle_(idle) {
   check(threads >= 1 && threads <= 1024, ErrorCode::kArgument, "threads: expected 1 to 1024, got ", threads);
+  if (idle) return;
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -64,7 +65,7 @@ void ThreadPool::work(int thread) {
 
 void ThreadPool::run_erased(int64_t tasks, Call call, const void* fn) {
   stop_.check();
-  if (tasks <= 0) return;
+  if (tasks <= 0 || idle_) return;
   tasks_ = tasks;
   call_ = call;
   fn_ = fn;

@@ -14,12 +14,13 @@ namespace vlmr1 {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  // Idle: has no threads, and `run` does nothing.
+  explicit ThreadPool(int threads, bool idle = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
   void set_stop(const StopFlag& stop) { stop_ = stop; }
 
   // Runs fn(task, thread) for task in [0, tasks); the caller takes part. Throws ERR_ABORTED when the stop flag is set,
@@ -37,6 +38,8 @@ class ThreadPool {
   void work(int thread);
   void drain(int thread);
 
+  const int threads_;
+  const bool idle_;
   std::vector<std::thread> workers_;
   StopFlag stop_;
   std::mutex mutex_;

@@ -28,6 +28,10 @@ struct ExtraTensors {
 void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
                      const ExtraTensors& extra);
 
+// As if loaded from files that store them as `stored`, for dry runs: frozen matrices take address space in place of a
+// mapped file.
+void reserve_parameters(Backend& backend, ParameterStore& parameters, DType stored);
+
 // The model's own parameters; `merge_adapters` adds the adapters in.
 void save_parameters(Backend& backend, const ParameterStore& parameters, const std::string& directory, SaveDType dtype,
                      int64_t max_shard_bytes, bool merge_adapters = false);

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "core/reserved_memory.h"
 #include "io/checkpoint.h"
 #include "io/names.h"
 #include "io/stored_model.h"
@@ -23,6 +24,15 @@ DType stored_type(const StoredTensor& stored) {
 DType packed_type(Precision precision, DType stored) {
   if (precision == Precision::kBF16) return DType::kBF16;
   return precision == Precision::kAuto && stored == DType::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+// A frozen parameter with memory of its own.
+Tensor frozen_copy(Backend& backend, const Parameter& p, DType packed) {
+  const MemoryScope scope(MemoryKind::kWeights);
+  Tensor value = backend.empty(p.shape);
+  value.storage()->persistent = true;
+  value.storage()->packed = p.decays ? packed : DType::kF32;
+  return value;
 }
 
 // Vectors are small and read as f32; a matrix that nothing aligns, or of doubles, is copied.
@@ -43,9 +53,7 @@ bool load_frozen(Backend& backend, Precision precision, Parameter& p, const Stor
   }
   buffer.resize(static_cast<size_t>(stored.numel()));
   read_f32(stored, buffer.data());
-  p.value = backend.empty(p.shape);
-  p.value.storage()->persistent = true;
-  p.value.storage()->packed = p.decays ? packed : DType::kF32;
+  p.value = frozen_copy(backend, p, packed);
   backend.upload(p.value, buffer.data());
   return false;
 }
@@ -130,13 +138,35 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];
     const StoredParameter& source = model.tensors().at(p.name);
-    if (p.trainable) load_into(backend, p.master, *source.tensor, buffer);
-    else if (load_frozen(backend, parameters.plan().precision, p, source, buffer)) mapped.insert(source.file);
+    if (!p.trainable) {
+      if (load_frozen(backend, parameters.plan().precision, p, source, buffer)) mapped.insert(source.file);
+      continue;
+    }
+    load_into(backend, p.master, *source.tensor, buffer);
+    // The file stays mapped where parts of it are frozen; what was read must not stay in memory with it.
+    source.file->discard(source.tensor->data, source.tensor->bytes);
   }
   for (const auto& file : mapped) parameters.add_source([file] { file->check_unchanged(); });
   const LoraPlan& lora = parameters.plan().lora;
   if (lora.weights.empty()) draw_adapters(backend, parameters, lora.seed);
   else load_adapters(backend, parameters, lora.weights);
+  parameters.refresh(backend);
+  parameters.keep_start(backend);
+}
+
+void reserve_parameters(Backend& backend, ParameterStore& parameters, DType stored) {
+  const DType packed = packed_type(parameters.plan().precision, stored);
+  for (size_t i = 0; i < parameters.base_count(); ++i) {
+    Parameter& p = parameters.all()[i];
+    if (p.trainable) continue;
+    if (p.shape.rank() < 2) {
+      p.value = frozen_copy(backend, p, packed);
+      continue;
+    }
+    const size_t bytes = static_cast<size_t>(p.shape.numel()) * dtype_size(stored);
+    const std::shared_ptr<void> file = reserve_shared(bytes);
+    p.value = backend.adopt({file.get(), bytes, file, [](const void*, size_t) {}}, p.shape, stored, packed);
+  }
   parameters.refresh(backend);
   parameters.keep_start(backend);
 }

@@ -41,6 +41,13 @@ const Family& family_of(const Json& config) {
 
 }  // namespace
 
+std::unique_ptr<Model> Model::reserve(Backend& backend, const Json& config, const LoadOptions& options, DType stored) {
+  check(backend.dry_run(), ErrorCode::kState, "reserve: expected the back end of a dry run");
+  auto model = family_of(config).build(backend, config, options);
+  reserve_parameters(backend, model->parameters(), stored);
+  return model;
+}
+
 std::unique_ptr<Model> Model::load(Backend& backend, const std::string& directory, const LoadOptions& options) {
   const Json config = Json::parse(read_text_file(directory + "/config.json"), directory + "/config.json");
   auto model = family_of(config).build(backend, config, options);

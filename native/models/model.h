@@ -58,6 +58,9 @@ class Model {
   // Reads config.json and the safetensors of a Hugging Face folder. Throws ERR_CONFIG, ERR_CHECKPOINT, ERR_IO.
   static std::unique_ptr<Model> load(Backend& backend, const std::string& directory, const LoadOptions& options);
 
+  // The same for a dry run, without files: every frozen parameter is as if mapped from one that stores it as `stored`.
+  static std::unique_ptr<Model> reserve(Backend& backend, const Json& config, const LoadOptions& options, DType stored);
+
   virtual const ModelInfo& info() const = 0;
   virtual Backend& backend() = 0;
   virtual ParameterStore& parameters() = 0;

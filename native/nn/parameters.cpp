@@ -70,9 +70,11 @@ void ParameterStore::add_adapters(const std::vector<ParameterSpec>& specs) {
 
 // Masters in one f32 array. In bf16 the products read rounded copies of the matrices; vectors and adapters stay f32.
 void ParameterStore::allocate(Backend& backend) {
+  const MemoryScope weights(MemoryKind::kWeights);
   if (trainable_numel_ > 0) {
     masters_ = backend.zeros({trainable_numel_});
     masters_.storage()->persistent = true;
+    const MemoryScope gradients(MemoryKind::kGradients);
     grads_ = backend.zeros({trainable_numel_});
   }
   const bool copies = trainable_numel_ > 0 && plan_.mode == TrainMode::kFull && plan_.precision == Precision::kBF16;
@@ -107,6 +109,7 @@ const Adapter* ParameterStore::adapter(const std::string& module) const {
 
 void ParameterStore::keep_start(Backend& backend) {
   if (!plan_.lora.keep_start) return;
+  const MemoryScope scope(MemoryKind::kWeights);
   const auto copy = [&backend](const Parameter& p) {
     Tensor start = backend.empty(p.shape);
     start.storage()->persistent = true;
@@ -152,11 +155,13 @@ void ParameterStore::refresh(Backend& backend) {
 }
 
 Tensor& ParameterStore::moment1(Backend& backend) {
+  const MemoryScope scope(MemoryKind::kOptimizer);
   if (!moment1_) moment1_ = backend.zeros({trainable_numel_});
   return moment1_;
 }
 
 Tensor& ParameterStore::moment2(Backend& backend) {
+  const MemoryScope scope(MemoryKind::kOptimizer);
   if (!moment2_) moment2_ = backend.zeros({trainable_numel_});
   return moment2_;
 }

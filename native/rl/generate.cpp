@@ -29,6 +29,10 @@ void SamplingOptions::validate(int64_t vocab_size) const {
 
 namespace {
 
+// Tokens that a dry run goes on by at once. Between them every step needs the same memory again: a cache takes it in
+// blocks of a multiple of these.
+constexpr int32_t kDryStride = 16;
+
 // A completion under way.
 struct Row {
   int32_t prompt = 0;
@@ -121,10 +125,20 @@ class Generation {
       Row& row = rows_[r];
       batch.tokens.push_back(row.out.tokens.back());
       for (auto& axis : batch.positions) axis.push_back(row.position);
-      row.position++;
-      cache_.extend(row.segment, 1);
+      const int32_t count = backend_.dry_run() ? repeat_last(row) : 1;
+      row.position += count;
+      cache_.extend(row.segment, count);
     }
     return head(model_.hidden(graph_, batch, cache_));
+  }
+
+  // Draws tokens like the last; one less than what the cache has to take then.
+  int32_t repeat_last(Row& row) const {
+    Completion& out = row.out;
+    const int32_t more = std::min(kDryStride, sampling_.max_new_tokens - static_cast<int32_t>(out.tokens.size())) - 1;
+    for (auto* values : {&out.log_probs, &out.sampling_log_probs}) values->insert(values->end(), more, 0.0f);
+    out.tokens.insert(out.tokens.end(), more, out.tokens.back());
+    return more + 1;
   }
 
   void take_tokens(const Tensor& logits) {

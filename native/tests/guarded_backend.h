@@ -34,8 +34,9 @@ class GuardedBackend final : public Backend {
   Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override {
     return inner_.adopt(memory, shape, dtype, packed);
   }
-  size_t memory_used() const override { return inner_.memory_used(); }
-  size_t memory_peak() const override { return inner_.memory_peak(); }
+  MemoryCounts memory() const override { return inner_.memory(); }
+  void reset_memory_peak() override { inner_.reset_memory_peak(); }
+  bool dry_run() const override { return inner_.dry_run(); }
   void trim() override { inner_.trim(); }
 
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override {

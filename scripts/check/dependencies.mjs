@@ -18,7 +18,7 @@ const NATIVE_RANK = {
   image: 4,
   binding: 5,
 };
-const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "models → io", "image → models"]);
+const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → optim", "models → io", "image → models"]);
 
 /** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → {config, hub} → errors. */
 const LIB_RANK = {

@@ -1,10 +1,12 @@
 import type {
   AbortFlag,
+  EstimateArgs,
   GenerateArgs,
   GenerateProgress,
   NativeAddon,
   NativeEngine,
   NativeEngineOptions,
+  NativeEstimate,
   NativeImage,
   NativeModel,
   ProcessImageArgs,
@@ -58,7 +60,9 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
       answer("initModel", args, flag, () => ({ parameters: 1234 }));
     processImage: NativeEngine["processImage"] = (args, flag) =>
       answer("processImage", args, flag, () => blankImage(args));
-    memory = () => ({ used: 1, peak: 2 });
+    estimate: NativeEngine["estimate"] = (args, flag) =>
+      answer("estimate", args, flag, () => fakeEstimate(args, model.info()));
+    memory = () => ({ used: 1, peak: 2, held: 2 });
     dispose = () => {
       calls.push({ verb: "engine.dispose", args: undefined });
     };
@@ -147,6 +151,24 @@ function blankImage(args: ProcessImageArgs): NativeImage {
   const grid: [number, number, number] = [1, args.resizedHeight / args.patchSize, args.resizedWidth / args.patchSize];
   const patch = 3 * args.temporalPatchSize * args.patchSize ** 2;
   return { pixelValues: new Float32Array(grid[1] * grid[2] * patch), grid };
+}
+
+/** A gigabyte of weights, two where a second model is held, and a megabyte for every token of a micro-batch. */
+function fakeEstimate(args: EstimateArgs, info: NativeEstimate["info"]): NativeEstimate {
+  const tokensOf = (prompt: number) => (args.prompts[prompt]?.tokens ?? 0) + args.completions * args.maxNewTokens;
+  const batches = args.microBatches.map((batch) => batch.reduce((sum, prompt) => sum + tokensOf(prompt), 0));
+  const activations = 1e6 * Math.max(...batches) * (args.gradientCheckpointing ? 1 : 2);
+  const weights = 1e9 * (args.reference === "copy" ? 2 : 1);
+  const none = { gradients: 0, optimizer: 0, activations: 0, kvCache: 0, workspace: 0 };
+  return {
+    device: "cpu/avx2/2",
+    info,
+    pictureBytes: 100,
+    phases: [
+      { name: "load", use: { ...none, weights }, held: weights },
+      { name: "train", use: { ...none, weights, activations }, held: weights + activations + 500 },
+    ],
+  };
 }
 
 async function untilRaised(flag: AbortFlag): Promise<never> {

@@ -156,7 +156,7 @@ std::vector<QueryRun> all_runs(const SegmentTree& tree) {
 
 std::unique_ptr<KvStore> CpuBackend::kv_create(const AttentionShape& shape) {
   check_shape(shape);
-  return std::make_unique<CpuKvStore>(shape);
+  return std::make_unique<CpuKvStore>(shape, MemoryKind::kKvCache);
 }
 
 void CpuBackend::kv_release(KvStore& store, int32_t segment) {
@@ -177,6 +177,7 @@ void CpuBackend::kv_append(KvStore& base, const std::vector<QueryRun>& runs, con
     fresh += (s.length + kKeyBlock - 1) / kKeyBlock - static_cast<int64_t>(s.blocks.size());
   }
   if (fresh > 0) {
+    const MemoryScope scope(store.kind());
     // One slab for all new blocks; a vector past the end, where kernels read whole vectors.
     const auto slab = memory_->allocate((fresh * store.block_floats() + kHeadStride) * sizeof(float));
     float* next = static_cast<float*>(slab->data);
@@ -216,6 +217,7 @@ void CpuBackend::kv_attend(const Tensor& q, const KvStore& base, const SegmentTr
                            const std::vector<QueryRun>& runs, const AttentionShape& shape, Tensor& out, Tensor* lse) {
   const CpuKvStore& store = static_cast<const CpuKvStore&>(base);
   const auto tiles = cut_tiles(tree, runs, shape.query_heads / shape.kv_heads);
+  const MemoryScope scope(MemoryKind::kWorkspace);
   const auto scratch = memory_->allocate(pool_.threads() * sizeof(TileScratch));
   const float* pq = q.data<float>();
   float* po = out.data<float>();
@@ -234,10 +236,11 @@ void CpuBackend::kv_attention(const Tensor& q, KvStore& store, const SegmentTree
 
 void CpuBackend::attention(const Tensor& q, const Tensor& k, const Tensor& v, const SegmentTree& tree,
                            const AttentionShape& shape, Tensor& out, Tensor* lse) {
-  const auto store = kv_create(shape);
+  check_shape(shape);
+  CpuKvStore store(shape, MemoryKind::kWorkspace);
   const auto runs = all_runs(tree);
-  kv_append(*store, runs, k, v);
-  kv_attend(q, *store, tree, runs, shape, out, lse);
+  kv_append(store, runs, k, v);
+  kv_attend(q, store, tree, runs, shape, out, lse);
 }
 
 }  // namespace vlmr1::cpu

@@ -193,6 +193,7 @@ void CpuBackend::attention_grad(const Tensor& dout, const Tensor& q, const Tenso
                                 const AttentionShape& shape, Tensor& dq, Tensor& dk, Tensor& dv) {
   const int64_t rows = q.shape().rows() * shape.query_heads;
   const int64_t d = shape.head_size;
+  const MemoryScope scope(MemoryKind::kWorkspace);
   Tensor delta = empty({rows}, DType::kF32);
   const float* po = out.data<float>();
   const float* pd = dout.data<float>();

@@ -20,11 +20,17 @@ void copy_bytes(void* to, const void* from, size_t bytes) {
 
 CpuBackend::CpuBackend(const CpuOptions& options)
     : kernels_(select_kernels(options.isa)),
-      pool_(thread_count(options.threads)),
-      memory_(std::make_shared<MemoryPool>()) {}
+      dry_run_(options.dry_run),
+      pool_(thread_count(options.threads), options.dry_run),
+      memory_(std::make_shared<MemoryPool>(options.dry_run ? MemoryPool::Source::kReserved
+                                                           : MemoryPool::Source::kSystem)) {}
 
 std::string CpuBackend::name() const {
   return "cpu/" + std::string(kernels_.name) + "/" + std::to_string(pool_.threads());
+}
+
+MemoryCounts CpuBackend::memory() const {
+  return {memory_->used(), memory_->peak(), memory_->held(), memory_->peak_use()};
 }
 
 Tensor CpuBackend::empty(const Shape& shape, DType dtype) {
@@ -39,13 +45,17 @@ Tensor CpuBackend::zeros(const Shape& shape, DType dtype) {
   return x;
 }
 
-void CpuBackend::upload(Tensor& to, const void* host) { copy_bytes(to.raw(), host, to.bytes()); }
+void CpuBackend::upload(Tensor& to, const void* host) {
+  if (!dry_run_) copy_bytes(to.raw(), host, to.bytes());
+}
 
-void CpuBackend::download(const Tensor& from, void* host) { copy_bytes(host, from.raw(), from.bytes()); }
+void CpuBackend::download(const Tensor& from, void* host) {
+  if (!dry_run_) copy_bytes(host, from.raw(), from.bytes());
+}
 
 void CpuBackend::copy(const Tensor& from, Tensor& to) {
   check(from.bytes() == to.bytes(), ErrorCode::kShape, "copy: ", from.shape().str(), " to ", to.shape().str());
-  copy_bytes(to.raw(), from.raw(), from.bytes());
+  if (!dry_run_) copy_bytes(to.raw(), from.raw(), from.bytes());
 }
 
 void CpuBackend::fill(Tensor& x, float value) {

@@ -46,12 +46,13 @@ class CpuBackend final : public Backend {
   void fill(Tensor& x, float value) override;
   void convert(const Tensor& from, Tensor& to) override;
   Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override;
-  size_t memory_used() const override { return memory_->used(); }
-  size_t memory_peak() const override { return memory_->peak(); }
+  MemoryCounts memory() const override;
+  void reset_memory_peak() override { memory_->reset_peak(); }
   void trim() override {
     packs_.drop_orphans();
     memory_->trim();
   }
+  bool dry_run() const override { return dry_run_; }
 
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override;
   void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override;
@@ -119,7 +120,8 @@ class CpuBackend final : public Backend {
   }
 
   const KernelTable& kernels_;
-  ThreadPool pool_;
+  const bool dry_run_;
+  ThreadPool pool_;  // does nothing in a dry run, and so do kernels; what is computed beside it looks at dry_run_
   std::shared_ptr<MemoryPool> memory_;
   PackCache packs_;
 };

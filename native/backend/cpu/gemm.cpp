@@ -30,8 +30,8 @@ Panels CpuBackend::packed_weight(const Tensor& w) {
   const int64_t count = ceil_div(n, panels.width);
   const int64_t elements = panels.width * panels.k;
   const size_t panel_bytes = static_cast<size_t>(elements) * dtype_size(panels.dtype);
-  const size_t bytes = static_cast<size_t>(count) * panel_bytes;
-  panels.storage = keep ? memory_->allocate_lasting(bytes) : memory_->allocate(bytes);
+  const MemoryScope scope(keep ? MemoryKind::kWeights : MemoryKind::kWorkspace);
+  panels.storage = memory_->allocate(static_cast<size_t>(count) * panel_bytes);
   char* out = static_cast<char*>(panels.storage->data);
   pool_.run(count, [&](int64_t p, int) {
     const int64_t first = p * panels.width;
@@ -95,6 +95,7 @@ void CpuBackend::product(const Product& p) {
   const int64_t width = kernels_.panel_width;
   const int64_t tiles = ceil_div(p.m, rows);
   const int64_t panels = ceil_div(p.n, width);
+  const MemoryScope scope(MemoryKind::kWorkspace);
   const auto left = memory_->allocate(static_cast<size_t>(tiles * rows * p.k) * sizeof(float));
   float* a = static_cast<float*>(left->data);
   pack_left(p, a);

@@ -12,7 +12,8 @@ namespace vlmr1::cpu {
 
 class CpuKvStore final : public KvStore {
  public:
-  explicit CpuKvStore(const AttentionShape& shape) : shape_(shape) {}
+  // `kind`: a cache that is kept, or the workspace of one call.
+  CpuKvStore(const AttentionShape& shape, MemoryKind kind) : shape_(shape), kind_(kind) {}
 
   struct Segment {
     int64_t length = 0;
@@ -21,6 +22,7 @@ class CpuKvStore final : public KvStore {
   };
 
   const AttentionShape& shape() const { return shape_; }
+  MemoryKind kind() const { return kind_; }
   int64_t head_floats() const { return 2 * shape_.head_size * kKeyBlock; }
   int64_t block_floats() const { return shape_.kv_heads * head_floats(); }
   std::vector<Segment>& segments() { return segments_; }
@@ -34,6 +36,7 @@ class CpuKvStore final : public KvStore {
 
  private:
   AttentionShape shape_;
+  MemoryKind kind_;
   std::vector<Segment> segments_;
 };
 

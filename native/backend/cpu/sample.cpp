@@ -117,6 +117,12 @@ void CpuBackend::sample(const Tensor& logits, const SampleOptions& options, cons
   const int64_t v = logits.shape().cols();
   const float* z = logits.data<float>();
   out.resize(rows.size());
+  if (dry_run_) {
+    int32_t allowed = 0;
+    while (std::count(options.banned.begin(), options.banned.end(), allowed) != 0) ++allowed;
+    std::fill(out.begin(), out.end(), Sampled{allowed, 0.0f});
+    return;
+  }
   pool_.run(static_cast<int64_t>(rows.size()),
             [&](int64_t n, int) { out[n] = sample_row(z + n * v, v, options, rows[n]); });
 }

@@ -1,0 +1,168 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  Engine,
+  type EstimateArgs,
+  type GrpoLossArgs,
+  type NativeGroup,
+  type NativePrompt,
+} from "../../lib/engine/index.js";
+import { jsonLines, runCli } from "../support/cli.js";
+import { goldenPath } from "../support/golden.js";
+
+const MODEL = goldenPath("qwen2_5_vl_a");
+const DATA = goldenPath("conversations.json");
+const [N, LENGTH] = [3, 24];
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.open({ device: "cpu" });
+});
+afterAll(() => engine.dispose());
+
+const config = readFileSync(`${MODEL}/config.json`, "utf8");
+
+function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
+  return {
+    config,
+    storedDtype: "f32",
+    precision: "auto",
+    train: "full",
+    frozen: [],
+    lora: null,
+    gradientCheckpointing: true,
+    prompts: [
+      { tokens: 20, grids: [[1, 4, 6]] },
+      { tokens: 9, grids: [] },
+    ],
+    completions: N,
+    maxNewTokens: LENGTH,
+    microBatches: [[0], [1]],
+    reference: "none",
+    evaluated: 0,
+    earlierSteps: 0,
+    ...more,
+  };
+}
+
+function prompt(imageToken: number): NativePrompt[] {
+  const text = Array.from({ length: 14 }, (_, i) => i + 5);
+  const pixelValues = Float32Array.from({ length: 24 * 1176 }, (_, i) => Math.sin(i));
+  return [
+    { tokens: Int32Array.from([...text, ...Array(6).fill(imageToken)]), images: [{ pixelValues, grid: [1, 4, 6] }] },
+    { tokens: Int32Array.from(text.slice(0, 9)), images: [] },
+  ];
+}
+
+function loss(): GrpoLossArgs {
+  return {
+    kind: "dapo",
+    temperature: 1,
+    epsilon: 0.2,
+    epsilonHigh: 0.2,
+    beta: 0,
+    delta: Number.POSITIVE_INFINITY,
+    advantages: [new Float32Array(N).fill(1)],
+    oldLogProbs: [],
+    refLogProbs: [],
+    mask: [],
+    totalSequences: 2 * N,
+    totalTokens: 2 * N * LENGTH,
+    maxCompletionLength: LENGTH,
+  };
+}
+
+describe("an estimate", () => {
+  it("is what the engine then holds", async () => {
+    const { phases, info } = await engine.estimate(estimateArgs());
+    const own = await Engine.open({ device: "cpu" });
+    try {
+      const model = await own.loadModel(MODEL, { train: "full", gradientCheckpointing: true });
+      expect(info).toEqual(model.info());
+      for (let step = 0; step < 2; step += 1) {
+        const prompts = prompt(info.imageTokenId);
+        const sampling = { maxNewTokens: LENGTH, stopTokens: [] };
+        const drawn = await model.generate({ prompts, n: N, sampling, seed: step });
+        for (const [index, completions] of drawn.entries()) {
+          const group: NativeGroup = {
+            prompt: prompts[index] as NativePrompt,
+            completions: completions.map(({ tokens }) => tokens),
+          };
+          await model.accumulate({ groups: [group], loss: loss() });
+        }
+        await model.step({ learningRate: 1e-5 });
+      }
+      const { held, peak } = own.memory();
+      expect(Math.max(...phases.map((phase) => phase.held)) / held).toBeCloseTo(1, 2);
+      const totals = phases.map(({ use }) => Object.values(use).reduce((a, b) => a + b));
+      expect(Math.max(...totals)).toBe(peak);
+    } finally {
+      own.dispose();
+    }
+  });
+
+  it("leaves the engine's own memory alone, and can be interrupted", async () => {
+    const before = engine.memory();
+    await engine.estimate(estimateArgs());
+    expect(engine.memory()).toEqual(before);
+    const signal = AbortSignal.timeout(50);
+    const large = estimateArgs({
+      prompts: Array(200).fill({ tokens: 400, grids: [] }),
+      completions: 500,
+      microBatches: [[0]],
+      maxNewTokens: 100,
+    });
+    await expect(engine.estimate(large, { signal })).rejects.toThrow(/timeout/);
+  });
+
+  it("names what is wrong with its arguments", async () => {
+    for (const [more, message] of [
+      [{ microBatches: [[2]] }, /indices of 2 prompts, got 2/],
+      [{ prompts: [{ tokens: 6, grids: [[1, 4, 6]] as [number, number, number][] }] }, /more tokens than the 6/],
+      [{ prompts: [] }, /at least one/],
+      [{ completions: 0 }, /completions: expected an integer from 1/],
+      [{ reference: "other" as "none" }, /reference: expected one of "none", "same", "copy"/],
+      [{ frozen: ["nothing"] }, /no parameter is named nothing/],
+    ] as const) {
+      await expect(engine.estimate(estimateArgs(more as Partial<EstimateArgs>))).rejects.toThrow(message);
+    }
+  });
+});
+
+describe("the command", () => {
+  it("estimates a run over a data set", async () => {
+    const args = ["estimate", "--model", MODEL, "--dataset", DATA, "--max-completion-length", "16", "--json"];
+    const { code, stdout } = await runCli(args);
+    expect(code).toBe(0);
+    const [result] = jsonLines(stdout) as {
+      peak: number;
+      kept: number;
+      process: number;
+      phases: Record<string, number>[];
+    }[];
+    const kinds = ["weights", "gradients", "optimizer", "activations", "kv_cache", "workspace"];
+    for (const phase of result?.phases ?? []) {
+      expect(kinds.reduce((sum, kind) => sum + (phase[kind] ?? 0), 0)).toBe(phase.total);
+    }
+    const largest = Math.max(...(result?.phases ?? []).map(({ total }) => total as number));
+    expect(result?.peak).toBe(largest + (result?.kept ?? 0) + (result?.process ?? 0));
+    expect((result?.phases ?? []).map(({ name }) => name)).toEqual(["load", "generate", "train", "optimize"]);
+  });
+
+  it("knows the largest published model on any machine", async () => {
+    const args = [
+      "--preset",
+      "qwen2.5-vl-72b",
+      "--prompt-tokens",
+      "60",
+      "--image",
+      "640x480",
+      "--prompts-per-step",
+      "1",
+    ];
+    const { stdout } = await runCli(["estimate", ...args, "--memory", "100GB"]);
+    expect(stdout).toMatch(/^73\.41 B parameters, all trained/m);
+    expect(stdout).toMatch(/^it does not fit in 100\.00 GB; no group fits/m);
+    expect(stdout).toMatch(/^ +--use-peft +→ 1\d\d\.\d\d GB$/m);
+  });
+});
