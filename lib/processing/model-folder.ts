@@ -1,8 +1,10 @@
 import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { z } from "zod";
 import type { SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { withDtype } from "./config-dtype.js";
+import { readJson } from "./json-file.js";
 import { loadImageSettings } from "./preprocessor-config.js";
 import { refuseFilled } from "./replace-folder.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -54,6 +56,7 @@ export async function prepareModelFolder(options: ModelFolderOptions): Promise<s
   const text = `${JSON.stringify(config, null, 2)}\n`;
   await writeFile(join(out, "config.json"), text);
   await addMissingFiles(out, tokenizer, config);
+  await nameProcessor(out, processorClass(config));
   return text;
 }
 
@@ -109,6 +112,19 @@ function vocabularySize({ vocab_size: stated }: Config, { vocabSize }: Tokenizer
   return typeof stated === "number" && stated >= vocabSize ? stated : vocabSize;
 }
 
+function processorClass({ model_type: type }: Config): string {
+  return type === "qwen2_vl" ? "Qwen2VLProcessor" : "Qwen2_5_VLProcessor";
+}
+
+/** The tokenizer's folder may be another family's: transformers would take that one's processor. */
+async function nameProcessor(out: string, name: string): Promise<void> {
+  for (const file of ["preprocessor_config.json", "processor_config.json", "tokenizer_config.json"]) {
+    const fields = await readJson(out, file, z.looseObject({ processor_class: z.string().nullish() }));
+    if (typeof fields?.processor_class !== "string" || fields.processor_class === name) continue;
+    await writeJson(join(out, file), { ...fields, processor_class: name });
+  }
+}
+
 /** Loaders elsewhere want these two files; a bare tokenizer folder may lack them. */
 async function addMissingFiles(out: string, tokenizer: Tokenizer, config: Config): Promise<void> {
   const there = new Set(await readdir(out));
@@ -116,7 +132,7 @@ async function addMissingFiles(out: string, tokenizer: Tokenizer, config: Config
     const settings = await loadImageSettings(out);
     await writeJson(join(out, "preprocessor_config.json"), {
       image_processor_type: "Qwen2VLImageProcessor",
-      processor_class: config.model_type === "qwen2_vl" ? "Qwen2VLProcessor" : "Qwen2_5_VLProcessor",
+      processor_class: processorClass(config),
       min_pixels: settings.minPixels,
       max_pixels: settings.maxPixels,
       patch_size: settings.patchSize,

@@ -48,6 +48,21 @@ describe("prepareModelFolder", () => {
     expect((await prepare({ ...nested, text_config: {} })).config.text_config.vocab_size).toBe(vocabSize);
   });
 
+  test("names the family's processor in settings that come from another family's folder", async () => {
+    for (const [type, name] of [
+      ["qwen2_vl", "Qwen2VLProcessor"],
+      ["qwen2_5_vl", "Qwen2_5_VLProcessor"],
+    ] as const) {
+      const { out } = await prepare({ ...SMALL, model_type: type }, QWEN);
+      const classes = ["preprocessor_config.json", "tokenizer_config.json"].map((file) => {
+        const fields = JSON.parse(readFileSync(join(out, file), "utf8"));
+        expect(Object.keys(fields).length).toBeGreaterThan(3);
+        return fields.processor_class;
+      });
+      expect(new Set(classes.filter((value) => value !== undefined))).toEqual(new Set([name]));
+    }
+  });
+
   test("writes settings that a bare tokenizer folder lacks", async () => {
     const bare = join(folder, "bare");
     mkdirSync(bare);
