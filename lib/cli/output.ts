@@ -26,3 +26,8 @@ export class StatusLine {
 export function warn(context: CliContext, message: string): void {
   context.stderr.write(`warning: ${message}\n`);
 }
+
+/** A word as a shell reads it back. */
+export function shellQuote(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -19,7 +19,7 @@ import {
   type TrainerState,
 } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
-import { printJson } from "./output.js";
+import { printJson, shellQuote } from "./output.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
 export interface RunOptions {
@@ -104,6 +104,6 @@ function resultPath({ config }: Trainer, { train }: TrainerState, newest: Checkp
 
 async function sayHowToGoOn(trainer: Trainer, context: CliContext, run: RunOptions): Promise<void> {
   if ((await listCheckpoints(trainer.outputDir)).length === 0) return;
-  const config = join(trainer.outputDir, "config.yaml");
+  const config = shellQuote(join(trainer.outputDir, "config.yaml"));
   context.stderr.write(`to go on: ${run.command} --config ${config} --resume\n`);
 }
