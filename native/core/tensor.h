@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/dtype.h"
 #include "core/error.h"
@@ -25,6 +26,7 @@ class Shape {
   int64_t rows() const;
   int64_t cols() const { return rank_ == 0 ? 1 : dims_[rank_ - 1]; }
   std::string str() const;
+  std::vector<int64_t> axes() const { return {dims_.begin(), dims_.begin() + rank_}; }
   void push_back(int64_t dim);
   bool operator==(const Shape& other) const;
   bool operator!=(const Shape& other) const { return !(*this == other); }

@@ -53,4 +53,7 @@ class Json {
   std::map<std::string, Json> object_;
 };
 
+// A string as JSON writes it, its quotes included.
+std::string json_quoted(const std::string& text);
+
 }  // namespace vlmr1

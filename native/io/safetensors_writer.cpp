@@ -6,6 +6,7 @@
 #include "core/dtype.h"
 #include "core/error.h"
 #include "core/float16.h"
+#include "io/json.h"
 #include "io/safetensors.h"
 
 namespace vlmr1 {
@@ -23,25 +24,6 @@ size_t numel(const TensorToWrite& tensor) {
   size_t n = 1;
   for (const int64_t dim : tensor.shape) n *= static_cast<size_t>(dim);
   return n;
-}
-
-std::string quoted(const std::string& text) {
-  static const char* hex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out += hex[byte >> 4];
-      out += hex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
 }
 
 // Larger elements first, so that every tensor is aligned to its own element's size: readers that map the file rely on
@@ -68,13 +50,13 @@ std::string header_text(const std::vector<const TensorToWrite*>& order,
   std::string text = "{";
   if (!metadata.empty()) {
     text += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) text += quoted(key) + ":" + quoted(value) + ",";
+    for (const auto& [key, value] : metadata) text += json_quoted(key) + ":" + json_quoted(value) + ",";
     text.back() = '}';
     text += ',';
   }
   size_t at = 0;
   for (const TensorToWrite* tensor : order) {
-    text += quoted(tensor->name) + ":{\"dtype\":\"" + tensor->dtype + "\",\"shape\":[";
+    text += json_quoted(tensor->name) + ":{\"dtype\":\"" + tensor->dtype + "\",\"shape\":[";
     for (size_t i = 0; i < tensor->shape.size(); ++i) text += (i ? "," : "") + std::to_string(tensor->shape[i]);
     const size_t end = at + numel(*tensor) * element_size(*tensor);
     text += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]},";

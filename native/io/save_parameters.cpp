@@ -18,12 +18,6 @@ namespace {
 
 using Buffer = std::shared_ptr<std::vector<float>>;
 
-std::vector<int64_t> axes_of(const Shape& shape) {
-  std::vector<int64_t> axes;
-  for (int i = 0; i < shape.rank(); ++i) axes.push_back(shape[i]);
-  return axes;
-}
-
 // What a tensor holds, as f32 on the host.
 void fetch_f32(Backend& backend, const Tensor& value, std::vector<float>& out) {
   out.resize(static_cast<size_t>(value.numel()));
@@ -46,7 +40,7 @@ TensorToWrite to_write(const std::string& name, const char* dtype, const Shape& 
   TensorToWrite tensor;
   tensor.name = name;
   tensor.dtype = dtype;
-  tensor.shape = axes_of(shape);
+  tensor.shape = shape.axes();
   tensor.fetch = [buffer, fetch = std::move(fetch)] {
     fetch(*buffer);
     return static_cast<const void*>(buffer->data());

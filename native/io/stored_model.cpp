@@ -106,8 +106,7 @@ StoredModel StoredModel::open_folder(const std::string& directory, const Rename&
 }
 
 void Problems::check_stored(const std::string& name, const Shape& shape, const StoredTensor& stored) {
-  std::vector<int64_t> expected;
-  for (int i = 0; i < shape.rank(); ++i) expected.push_back(shape[i]);
+  const std::vector<int64_t> expected = shape.axes();
   if (stored.shape != expected)
     add("of another shape", name + " (expected " + axes_text(expected) + ", got " + axes_text(stored.shape) + ")");
   if (!is_float(stored.dtype)) add("of a dtype that is no floating point", name + " (" + stored.dtype + ")");

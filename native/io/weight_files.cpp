@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "io/files.h"
+#include "io/json.h"
 
 namespace vlmr1 {
 
@@ -43,16 +44,6 @@ std::string shard_name(size_t number, size_t count) {
   char name[64];
   std::snprintf(name, sizeof(name), "model-%05zu-of-%05zu.safetensors", number, count);
   return name;
-}
-
-// A tensor name is UTF-8 that came from a checked header or the model's own table; quotes still need care.
-std::string json_quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
 }
 
 std::string index_text(const std::vector<Shard>& shards) {

@@ -58,7 +58,7 @@ int64_t write_random_weights(const std::string& config_json, const std::string& 
     TensorToWrite tensor;
     tensor.name = spec.name;
     tensor.dtype = stored_name(options.dtype);
-    for (int i = 0; i < spec.shape.rank(); ++i) tensor.shape.push_back(spec.shape[i]);
+    tensor.shape = spec.shape.axes();
     tensor.fetch = [&pool, &spec, buffer, range, seed = options.seed, index = tensors.size()] {
       fill(pool, spec, seed, index, range, *buffer);
       return static_cast<const void*>(buffer->data());

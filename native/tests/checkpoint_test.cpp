@@ -296,9 +296,7 @@ TEST(checkpoint_runtime_names_load_and_no_name_twice) {
   std::vector<TensorToWrite> tensors;
   for (const Parameter& p : saved.store.all()) {
     values.push_back(saved.get(p.name));
-    std::vector<int64_t> axes;
-    for (int i = 0; i < p.shape.rank(); ++i) axes.push_back(p.shape[i]);
-    tensors.push_back({runtime_name(p.name), "F32", axes, nullptr});
+    tensors.push_back({runtime_name(p.name), "F32", p.shape.axes(), nullptr});
   }
   for (size_t i = 0; i < tensors.size(); ++i) tensors[i].data = values[i].data();
   write_safetensors(folder.file("model.safetensors"), tensors, {});

@@ -12,7 +12,7 @@ class Tower final : public qwen_vl::VisionTower {
  public:
   Tower(const VisionConfig& config, ParameterStore& parameters, bool checkpointing);
   Variable features(Graph& graph, const qwen_vl::Pictures& pictures) const override;
-  Variable merge(Graph& graph, const Variable& features) const override;
+  Variable merge(Graph& graph, const Variable& features) const override { return merger_(graph, features); }
 
  private:
   struct Block {
@@ -25,8 +25,7 @@ class Tower final : public qwen_vl::VisionTower {
   bool checkpointing_;
   nn::Linear patch_embed_;
   std::vector<Block> blocks_;
-  nn::RmsNorm merger_norm_;
-  qwen_vl::MergerMlp merger_;
+  qwen_vl::Merger<nn::RmsNorm> merger_;
 };
 
 }  // namespace vlmr1::qwen2_5_vl

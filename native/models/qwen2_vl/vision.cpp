@@ -16,8 +16,7 @@ Tower::Tower(const VisionConfig& config, ParameterStore& p, bool checkpointing)
     : config_(config),
       checkpointing_(checkpointing),
       patch_embed_(nn::linear(p, "visual.patch_embed.proj")),
-      merger_norm_(layer_norm(p, "visual.merger.ln_q")),
-      merger_(qwen_vl::merger_mlp(p)) {
+      merger_(qwen_vl::merger(p, layer_norm(p, "visual.merger.ln_q"), config.patches.merged())) {
   for (int64_t i = 0; i < config.depth; ++i) {
     const std::string name = "visual.blocks." + std::to_string(i);
     blocks_.push_back({layer_norm(p, name + ".norm1"),
@@ -41,12 +40,6 @@ Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const 
     x = checkpointing_ ? recompute(graph, x, run) : run(graph, x);
   }
   return qwen_vl::join_rows(graph, x, config_.patches.merged());
-}
-
-Variable Tower::merge(Graph& graph, const Variable& features) const {
-  const int64_t unit = config_.patches.merged();
-  const Variable normed = merger_norm_(graph, qwen_vl::split_rows(graph, features, unit));
-  return merger_(graph, qwen_vl::join_rows(graph, normed, unit));
 }
 
 }  // namespace vlmr1::qwen2_vl

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <string>
 
-#include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/rows.h"
 
@@ -20,16 +19,8 @@ Variable VisionAttention::operator()(Graph& graph, const Variable& normed, const
   return proj(graph, ops::attention(graph, q, k, v, tree, shape), &x);
 }
 
-Variable MergerMlp::operator()(Graph& graph, const Variable& x) const {
-  return out(graph, ops::gelu(graph, in(graph, x), GeluKind::kExact));
-}
-
 VisionAttention vision_attention(ParameterStore& parameters, const std::string& block, int64_t heads) {
   return {nn::linear(parameters, block + ".attn.qkv"), nn::linear(parameters, block + ".attn.proj"), heads};
-}
-
-MergerMlp merger_mlp(ParameterStore& parameters) {
-  return {nn::linear(parameters, "visual.merger.mlp.0"), nn::linear(parameters, "visual.merger.mlp.2")};
 }
 
 Variable split_rows(Graph& graph, const Variable& x, int64_t parts) {

@@ -7,6 +7,7 @@
 #include "autograd/graph.h"
 #include "models/qwen_vl/patches.h"
 #include "nn/layers.h"
+#include "ops/activation.h"
 
 namespace vlmr1::qwen_vl {
 
@@ -28,17 +29,27 @@ struct VisionAttention {
                       const std::shared_ptr<const SegmentTree>& tree) const;
 };
 
-// What follows the merger's norm.
-struct MergerMlp {
-  nn::Linear in, out;
-  Variable operator()(Graph& graph, const Variable& x) const;
-};
-
-VisionAttention vision_attention(ParameterStore& parameters, const std::string& block, int64_t heads);
-MergerMlp merger_mlp(ParameterStore& parameters);
-
 // Between rows of patches and rows of tokens: [N, A · B] ↔ [N · A, B].
 Variable split_rows(Graph& graph, const Variable& x, int64_t parts);
 Variable join_rows(Graph& graph, const Variable& x, int64_t parts);
+
+// A norm of every patch, then an MLP over the patches of a token: [N, unit · E] → [N, decoder's E].
+template <typename Norm>
+struct Merger {
+  Norm norm;
+  nn::Linear in, out;
+  int64_t unit = 0;  // patches of a token
+  Variable operator()(Graph& graph, const Variable& features) const {
+    const Variable normed = norm(graph, split_rows(graph, features, unit));
+    return out(graph, ops::gelu(graph, in(graph, join_rows(graph, normed, unit)), GeluKind::kExact));
+  }
+};
+
+VisionAttention vision_attention(ParameterStore& parameters, const std::string& block, int64_t heads);
+
+template <typename Norm>
+Merger<Norm> merger(ParameterStore& parameters, Norm norm, int64_t unit) {
+  return {norm, nn::linear(parameters, "visual.merger.mlp.0"), nn::linear(parameters, "visual.merger.mlp.2"), unit};
+}
 
 }  // namespace vlmr1::qwen_vl
