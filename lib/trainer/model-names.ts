@@ -19,7 +19,9 @@ export async function namesToResume(
 ): Promise<ModelNames> {
   const { model, revision, adapter } = await readRunConfig(folder);
   const names = { model: asked.model, revision: asked.revision, adapter: asked.adapter };
-  if (typeof model === "string" && resolve(withoutRevision(asked.model)) !== resolve(model)) {
+  // A folder's name may hold an @ of its own.
+  const same = (name: string) => [name, withoutRevision(name)].some((one) => resolve(one) === resolve(String(model)));
+  if (typeof model === "string" && !same(asked.model)) {
     // A folder may have moved. What is not trained, and the reference policy, come from it.
     warn(`this run began with the model ${model}, and goes on with ${asked.model}: they must have the same weights`);
   }

@@ -82,6 +82,17 @@ describe("going on", () => {
     ]);
   });
 
+  test("takes an @ in a folder's name for what it is", async () => {
+    const outputDir = newFolder();
+    const model = join(newFolder(), "mine@home");
+    cpSync(MODEL, model, { recursive: true });
+    const warnings: string[] = [];
+    const reporters = [{ onWarning: (message: string) => void warnings.push(message) }];
+    await run(outputDir, { ...lora, model });
+    await run(outputDir, { ...lora, model, maxSteps: 2, resume: true, reporters });
+    expect(warnings).toEqual([]);
+  });
+
   test("leaves the options that it went on with in config.yaml, and not those that were refused", async () => {
     const outputDir = newFolder();
     const config = () => parse(readFileSync(join(outputDir, "config.yaml"), "utf8")) as Record<string, unknown>;
