@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { ModelDescription, ParameterDescription } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
+import { readSafetensorsHeader, type StoredTensor } from "../processing/index.js";
 import { type AdapterModule, type AdapterSpec, adapterModule } from "./adapter.js";
 import { compileExpression, moduleNames } from "./patterns.js";
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, readPeftConfig } from "./peft-config.js";
-import { readSafetensorsHeader, type StoredTensor } from "./safetensors-header.js";
 
 export interface StoredAdapter {
   spec: AdapterSpec;
@@ -21,6 +21,7 @@ interface Pair {
 /** `….q_proj.lora_A.weight`; a state dict of a live PEFT model has its adapter's name in between. */
 const KEY = /^base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight$/;
 const LISTED = 8;
+const WHOLE = "An adapter's folder holds adapter_config.json and adapter_model.safetensors.";
 
 /**
  * Reads what PEFT has saved: which layers the file adapts, their ranks by the matrices' shapes, their scales by the
@@ -29,7 +30,7 @@ const LISTED = 8;
 export async function readAdapter(directory: string, model: ModelDescription): Promise<StoredAdapter> {
   const config = await readPeftConfig(directory);
   const weights = join(directory, ADAPTER_WEIGHTS);
-  const pairs = pairsOf(await readSafetensorsHeader(weights), weights);
+  const pairs = pairsOf(await readSafetensorsHeader(weights, WHOLE), weights);
   const found = findLayers(model, [...pairs.keys()], weights);
   const path = join(directory, ADAPTER_CONFIG);
   const alphaOf = byPattern(config.alpha_pattern, config.lora_alpha, `${path}: alpha_pattern`);

@@ -66,7 +66,7 @@ async function mergeAdapter(options: z.output<typeof Schema>, json: boolean, con
       saveModelFolder(model, out, { what: "merged", dtype: chosen, maxShardBytes, signal }),
     );
     const layers = stored.spec.modules.length;
-    if (json) printJson(context, { directory: out, model: source.directory, adapter, layers, dtype });
+    if (json) printJson(context, { directory: out, model: source.directory, adapter, layers, dtype: chosen });
     else context.stdout.write(`${out}: ${source.directory} with ${adapter} (layers: ${layers}) merged in\n`);
   } finally {
     engine.dispose();

@@ -22,12 +22,13 @@ export const SINGLE_FILE = "model.safetensors";
 export const INDEX_FILE = "model.safetensors.index.json";
 export const ADAPTER_FILE = "adapter_model.safetensors";
 
-/** Of the top folder; folders below hold the same weights in other formats. */
+/** Of the top folder, and further templates; other folders hold the same weights in other formats. */
 const SETTINGS: readonly RegExp[] = [
   /^(config|generation_config|adapter_config)\.json$/,
   /^(tokenizer.*|vocab|special_tokens_map|added_tokens)\.json$/,
   /^(merges\.txt|tokenizer\.model)$/,
   /^chat_template.*\.(jinja|json)$/,
+  /^additional_chat_templates\/[^/]+\.jinja$/,
   /^(processor_config|(\w+_)?preprocessor_config)\.json$/,
 ];
 const OTHER_WEIGHTS = /\.(bin|pt|pth|gguf|onnx|h5|msgpack|ckpt|safetensors)$/;

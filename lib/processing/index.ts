@@ -24,6 +24,7 @@ export {
   syncFolder,
   UNFINISHED,
 } from "./replace-folder.js";
+export { readSafetensorsHeader, type StoredTensor } from "./safetensors-header.js";
 export { type ResizeLimits, smartResize } from "./smart-resize.js";
 export type { StreamDecoder } from "./stream-decoder.js";
 export { type DecodeOptions, Tokenizer } from "./tokenizer.js";

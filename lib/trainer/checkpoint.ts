@@ -1,10 +1,10 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import { type AdapterIdentity, writeAdapterFiles } from "../adapters/index.js";
 import type { Model, SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { syncFolder, UNFINISHED } from "../processing/index.js";
+import { folderBeside, syncFolder, UNFINISHED } from "../processing/index.js";
 import { writeModelFiles } from "./save-model.js";
 
 const HistoryEntry = z.object({
@@ -86,7 +86,7 @@ export interface SaveCheckpointOptions {
 export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Checkpoint> {
   const { runFolder, model, state, keep } = options;
   const path = join(runFolder, "checkpoints", `step-${String(state.step).padStart(6, "0")}`);
-  const beside = join(dirname(path), UNFINISHED + basename(path));
+  const beside = folderBeside(path);
   try {
     await removeUnfinished(runFolder);
     await mkdir(beside, { recursive: true });

@@ -1,11 +1,16 @@
 import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AdapterSpec, type ModelSource, readAdapter } from "../adapters/index.js";
-import { readSafetensorsHeader } from "../adapters/safetensors-header.js";
 import { presets } from "../config/index.js";
 import type { Engine, ModelDescription, SaveDType } from "../engine/index.js";
 import { INDEX_FILE, SINGLE_FILE, shardNames } from "../hub/files.js";
-import { DEFAULT_PIXELS, dtypeOf, loadImageSettings, readModelConfigText } from "../processing/index.js";
+import {
+  DEFAULT_PIXELS,
+  dtypeOf,
+  loadImageSettings,
+  readModelConfigText,
+  readSafetensorsHeader,
+} from "../processing/index.js";
 import type { PixelLimits } from "./prompt-sizes.js";
 
 /** What an estimate needs of a model; its weights are not read. */

@@ -18,9 +18,11 @@ namespace {
 using namespace testing;
 using Use = AdapterMode::Use;
 
+const std::set<Part> kAllParts{Part::kVision, Part::kMerger, Part::kLanguage};
+
 // Every linear layer, or those of some parts; ranks differ so that they cannot be mistaken for each other.
 LoadOptions adapted(const std::string& folder, TrainMode mode, float dropout = 0.0f,
-                    const std::set<Part>& parts = {Part::kVision, Part::kMerger, Part::kLanguage}) {
+                    const std::set<Part>& parts = kAllParts) {
   LoadOptions options;
   options.plan.mode = mode;
   options.plan.lora.dropout = dropout;
@@ -56,11 +58,23 @@ std::vector<float> log_probs(ModelFixture& f, const GoldenCase& c, Use adapter =
   return score(*f.model, {c.group()}, 1.0f, adapter, StopFlag()).log_probs[0][0];
 }
 
-// The folder of a golden model with the adapters added in.
-void write_merged(ModelFixture& f, const std::string& golden, const std::string& folder) {
-  save_parameters(*f.backend, f.model->parameters(), folder, SaveDType::kF32, int64_t{1} << 40, true);
-  write_text_file(folder + "/config.json", read_text_file(golden_path(golden + "/config.json")));
-}
+// A golden model with adapters, and the same with them added into the weights.
+struct MergedPair {
+  explicit MergedPair(const std::string& golden, const std::set<Part>& parts = kAllParts)
+      : lora(golden, 2, adapted(golden, TrainMode::kLora, 0.0f, parts)), merged(write(golden)) {}
+
+  TemporaryFolder folder;
+  ModelFixture lora;
+  ModelFixture merged;
+
+ private:
+  std::string write(const std::string& golden) {
+    randomise(lora);
+    save_parameters(*lora.backend, lora.model->parameters(), folder.path(), SaveDType::kF32, int64_t{1} << 40, true);
+    write_text_file(folder.file("config.json"), read_text_file(golden_path(golden + "/config.json")));
+    return folder.path();
+  }
+};
 
 TEST(lora_fresh_adapters_change_nothing) {
   for (const auto& golden : golden_models()) {
@@ -95,13 +109,10 @@ TEST(lora_on_some_parts_is_not_kept_with_the_pictures) {
     ModelFixture plain(golden, 2, LoadOptions());
     const auto off = log_probs(plain, c);
     for (const Part part : {Part::kVision, Part::kMerger, Part::kLanguage}) {
-      const TemporaryFolder folder;
-      ModelFixture lora(golden, 2, adapted(golden, TrainMode::kLora, 0.0f, {part}));
-      randomise(lora);
-      write_merged(lora, golden, folder.path());
-      ModelFixture merged(folder.path());
+      MergedPair pair(golden, {part});
+      ModelFixture& lora = pair.lora;
       const auto on = log_probs(lora, c);
-      EXPECT_LE(max_relative_error(on, log_probs(merged, c)), 2e-5);
+      EXPECT_LE(max_relative_error(on, log_probs(pair.merged, c)), 2e-5);
       EXPECT_TRUE(!same_bits(on, off));
       EXPECT_TRUE(same_bits(log_probs(lora, c, Use::kOff), off));
       EXPECT_TRUE(same_bits(log_probs(lora, c), on));
@@ -135,13 +146,9 @@ TEST(lora_start_stays_as_it_was_loaded) {
 TEST(lora_equals_the_merged_model) {
   double worst = 0;
   for (const auto& golden : golden_models()) {
-    const TemporaryFolder folder;
     const GoldenCase c = GoldenCases(golden).get("two_images");
-    ModelFixture lora(golden, 2, adapted(golden, TrainMode::kLora));
-    randomise(lora);
-    write_merged(lora, golden, folder.path());
-    ModelFixture merged(folder.path());
-    worst = std::max(worst, max_relative_error(log_probs(lora, c), log_probs(merged, c)));
+    MergedPair pair(golden);
+    worst = std::max(worst, max_relative_error(log_probs(pair.lora, c), log_probs(pair.merged, c)));
   }
   EXPECT_LE(worst, 2e-5);
   std::printf("  adapter against merged weights: largest relative error %.2e\n", worst);
@@ -151,12 +158,10 @@ TEST(lora_equals_the_merged_model) {
 TEST(lora_gradients_follow_from_those_of_the_merged_model) {
   double worst = 0;
   for (const auto& golden : golden_models()) {
-    const TemporaryFolder folder;
     const GoldenCase c = GoldenCases(golden).get("two_images");
-    ModelFixture lora(golden, 2, adapted(golden, TrainMode::kLora));
-    randomise(lora);
-    write_merged(lora, golden, folder.path());
-    ModelFixture merged(folder.path());
+    MergedPair pair(golden);
+    ModelFixture& lora = pair.lora;
+    ModelFixture& merged = pair.merged;
     accumulate(*lora.model, {c.group()}, sft(c), StopFlag());
     accumulate(*merged.model, {c.group()}, sft(c), StopFlag());
     for (const auto& [module, adapter] : lora.model->parameters().adapters()) {

@@ -32,10 +32,7 @@ VisionConfig parse_vision(const Json& json, const qwen_vl::Config& config) {
   v.heads = positive_or(json, where, "num_heads", qwen_vl::kMostWidth, kHeads);
   qwen_vl::check_tower_heads(v.hidden_size, v.heads);
   v.intermediate_size = positive_or(json, where, "intermediate_size", qwen_vl::kMostWidth, kIntermediateSize);
-  v.out_hidden_size = positive_or(json, where, "out_hidden_size", qwen_vl::kMostWidth, kHiddenSize);
-  check(v.out_hidden_size == config.text.hidden_size, ErrorCode::kConfig,
-        "config.json: vision_config.out_hidden_size: expected the text's hidden_size ", config.text.hidden_size,
-        ", got ", v.out_hidden_size);
+  v.out_hidden_size = qwen_vl::parse_tower_output(json, "out_hidden_size", config.text);
   v.window_size = positive_or(json, where, "window_size", qwen_vl::kMostWidth, kWindowSize);
   check(v.window_size >= v.patches.patch_size * v.patches.merge_size, ErrorCode::kConfig,
         "config.json: vision_config.window_size: expected at least a merged patch of ",

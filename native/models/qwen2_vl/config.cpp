@@ -14,7 +14,6 @@ using qwen_vl::positive_or;
 // What transformers 4 writes leaves out what is as in its class, so all fields have a default.
 constexpr int64_t kDepth = 32;
 constexpr int64_t kEmbedDim = 1280;
-constexpr int64_t kHiddenSize = 3584;
 constexpr int64_t kHeads = 16;
 constexpr double kMlpRatio = 4.0;
 
@@ -45,10 +44,7 @@ VisionConfig parse_vision(const Json& json, const qwen_vl::Config& config) {
         "config.json: vision_config.mlp_ratio: expected a feed-forward layer of 1 to ", qwen_vl::kMostWidth,
         " features, got ", v.embed_dim, " · ", ratio);
   v.intermediate_size = static_cast<int64_t>(inner);
-  v.out_hidden_size = positive_or(json, where, "hidden_size", qwen_vl::kMostWidth, kHiddenSize);
-  check(v.out_hidden_size == config.text.hidden_size, ErrorCode::kConfig,
-        "config.json: vision_config.hidden_size: expected the text's hidden_size ", config.text.hidden_size, ", got ",
-        v.out_hidden_size);
+  v.out_hidden_size = qwen_vl::parse_tower_output(json, "hidden_size", config.text);
   v.activation = parse_activation(json.string_or("hidden_act", "quick_gelu"));
   return v;
 }

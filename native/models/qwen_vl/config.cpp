@@ -121,6 +121,14 @@ void check_tower_heads(int64_t size, int64_t heads) {
         "config.json: vision_config: expected a head size that is a multiple of 4, got ", size, " / ", heads);
 }
 
+int64_t parse_tower_output(const Json& vision, const char* key, const TextConfig& text) {
+  constexpr int64_t kDefault = 3584;  // of transformers' classes
+  const int64_t size = positive_or(vision, "vision_config.", key, kMostWidth, kDefault);
+  check(size == text.hidden_size, ErrorCode::kConfig, "config.json: vision_config.", key,
+        ": expected the text's hidden_size ", text.hidden_size, ", got ", size);
+  return size;
+}
+
 ModelInfo model_info(const Config& config) {
   ModelInfo info;
   info.model_type = config.model_type;

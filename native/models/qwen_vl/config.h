@@ -39,6 +39,9 @@ Config parse_config(const Json& json);
 // Of a vision tower: heads of a size that axial rotation can take. Throws ERR_CONFIG.
 void check_tower_heads(int64_t size, int64_t heads);
 
+// The field of vision_config that says what the tower hands on. Throws ERR_CONFIG where the text takes something else.
+int64_t parse_tower_output(const Json& vision, const char* key, const TextConfig& text);
+
 // Without what depends on weights and training.
 ModelInfo model_info(const Config& config);
 

@@ -11,6 +11,7 @@
 #include "models/model.h"
 #include "models/qwen_vl/config.h"
 #include "models/qwen_vl/decoder.h"
+#include "models/qwen_vl/specs.h"
 #include "models/qwen_vl/vision_tower.h"
 
 namespace vlmr1::qwen_vl {
@@ -21,6 +22,20 @@ struct Architecture {
   std::vector<ParameterSpec> parameters;
   std::function<std::unique_ptr<VisionTower>(ParameterStore& parameters, bool checkpointing)> make_tower;
 };
+
+// Of a family's own parts: its vision configuration, parameters and tower. Throws ERR_CONFIG.
+template <typename Tower, typename VisionConfig>
+Architecture make_architecture(const Json& json, VisionConfig (*parse_vision)(const Json& json, const Config& config),
+                               void (*add_tower)(SpecList& list, const VisionConfig& vision)) {
+  const Config config = parse_config(json);
+  const VisionConfig vision = parse_vision(json.at("vision_config"), config);
+  SpecList list;
+  add_tower(list, vision);
+  add_decoder(list, config.text);
+  return {config, list.all(), [vision](ParameterStore& parameters, bool checkpointing) {
+            return std::make_unique<Tower>(vision, parameters, checkpointing);
+          }};
+}
 
 ModelDescription describe(const Architecture& architecture);
 

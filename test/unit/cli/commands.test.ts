@@ -154,7 +154,7 @@ describe("merge-adapter", () => {
     const out = join(temporaryFolder(), "merged");
     const { code, stdout } = await runCli(["merge-adapter", "--adapter", adapter, "--out", out, "--json"]);
     expect(code).toBe(0);
-    expect(jsonLines(stdout)).toEqual([{ directory: out, model: MODEL, adapter, layers: 1, dtype: "auto" }]);
+    expect(jsonLines(stdout)).toEqual([{ directory: out, model: MODEL, adapter, layers: 1, dtype: "f32" }]);
     expect(argsOf("save")).toEqual([expect.objectContaining({ dtype: "f32", maxShardBytes: 5e9 })]);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type RemoteFile, selectFiles, shardsOf } from "../../../lib/hub/files.js";
+import { TOKENIZER_FILES } from "../../../lib/processing/index.js";
 
 const remote = (...paths: string[]): RemoteFile[] => paths.map((path) => ({ path, size: 1, blob: "0".repeat(40) }));
 const paths = (files: readonly RemoteFile[]) => files.map(({ path }) => path);
@@ -19,7 +20,10 @@ const SETTINGS = [
   "video_preprocessor_config.json",
   "processor_config.json",
 ];
+/** Of what belongs to a model's folder, nothing is left on the hub. */
+const COPIED = [...TOKENIZER_FILES, "chat_template_tools.jinja", "additional_chat_templates/rag.jinja"];
 const OTHERS = [
+  "additional_chat_templates/README.md",
   "README.md",
   ".gitattributes",
   "pytorch_model.bin",
@@ -33,6 +37,11 @@ const OTHERS = [
 ];
 
 describe("the files of a repository", () => {
+  it("are all that a model's folder is copied with", () => {
+    const { settings } = selectFiles(remote(...OTHERS, ...COPIED), "tokenizer", "a/b");
+    expect(paths(settings)).toEqual(COPIED);
+  });
+
   it("are settings and one set of weights", () => {
     const { settings, weights, index } = selectFiles(
       remote(...OTHERS, ...SETTINGS, "model.safetensors", "model.safetensors.index.json"),

@@ -12,22 +12,17 @@ const Header = z.record(
   z.object({ dtype: z.string(), shape: z.array(z.int().min(0)), data_offsets: z.tuple([z.int(), z.int()]) }),
 );
 
-/** More than any adapter has; a length beyond it means that the file is something else. */
+/** The format's own limit; a length beyond it means that the file is something else. */
 const MAX_HEADER_BYTES = 100_000_000;
 
 /** Names, types and shapes of a safetensors file's tensors; their data is the engine's affair. */
-export async function readSafetensorsHeader(path: string): Promise<Map<string, StoredTensor>> {
+export async function readSafetensorsHeader(path: string, hint?: string): Promise<Map<string, StoredTensor>> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
     return parseHeader(await headerText(file, path), path);
   } catch (error) {
-    throw fromSystem(
-      error,
-      "read",
-      path,
-      "An adapter's folder holds adapter_config.json and adapter_model.safetensors.",
-    );
+    throw fromSystem(error, "read", path, hint);
   } finally {
     await file?.close();
   }
