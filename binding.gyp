@@ -6,6 +6,7 @@
     "test_files": "<!(node scripts/sources.mjs tests | wc -l)",
     "avx2_flags": ["-mavx2", "-mfma", "-mf16c"],
     "avx512_flags": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"],
+    "x64_kernels": ["vlmr1_kernels_avx2", "vlmr1_kernels_avx512", "vlmr1_kernels_avx512_bf16"],
   },
   "target_defaults": {
     "include_dirs": ["native"],
@@ -46,7 +47,7 @@
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "VLMR1_VERSION=\"<(version)\""],
       "dependencies": ["vlmr1_core", "vlmr1_kernels_baseline"],
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["vlmr1_kernels_avx2", "vlmr1_kernels_avx512"]}],
+        ["target_arch=='x64'", {"dependencies": ["<@(x64_kernels)"]}],
         ["OS=='linux'", {"ldflags": ["-static-libstdc++", "-Wl,--exclude-libs,ALL"]}],
       ],
     },
@@ -70,6 +71,14 @@
           "cflags": ["<@(avx512_flags)"],
           "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(avx512_flags)"]},
         },
+        {
+          "target_name": "vlmr1_kernels_avx512_bf16",
+          "type": "static_library",
+          "sources": ["<!@(node scripts/sources.mjs kernels)"],
+          "defines": ["VLMR1_ISA=avx512_bf16"],
+          "cflags": ["<@(avx512_flags)", "-mavx512bf16"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(avx512_flags)", "-mavx512bf16"]},
+        },
       ],
     }],
     # An installed package has no native/tests.
@@ -82,7 +91,7 @@
           "defines": ["VLMR1_SOURCE_DIR=\"<(module_root_dir)\""],
           "dependencies": ["vlmr1_core", "vlmr1_kernels_baseline"],
           "conditions": [
-            ["target_arch=='x64'", {"dependencies": ["vlmr1_kernels_avx2", "vlmr1_kernels_avx512"]}],
+            ["target_arch=='x64'", {"dependencies": ["<@(x64_kernels)"]}],
           ],
         },
       ],

@@ -33,6 +33,7 @@ struct AttentionShape {
   int64_t kv_heads = 0;
   int64_t head_size = 0;
   float scale = 1.0f;
+  DType products = DType::kF32;  // f32 or bf16: what q, k, v, probabilities and gradients are rounded to for products
 };
 
 // Memory on the host that somebody keeps and nobody writes, such as a mapped file.
@@ -98,9 +99,8 @@ class Backend {
   virtual void copy(const Tensor& from, Tensor& to) = 0;      // to = from
   virtual void fill(Tensor& x, float value) = 0;              // x = value
   virtual void convert(const Tensor& from, Tensor& to) = 0;   // to = from, of another floating-point type
-  // A parameter that is only read, of what `memory` holds; `packed` (f32 or bf16) is the type in which products and
-  // gather_rows read it.
-  virtual Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) = 0;
+  // A parameter that is only read, of what `memory` holds; gather_rows reads it as products do.
+  virtual Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, ProductTypes products) = 0;
   virtual MemoryCounts memory() const = 0;  // from any thread
   virtual void reset_memory_peak() = 0;
   virtual void trim() = 0;
@@ -110,7 +110,7 @@ class Backend {
   size_t memory_used() const { return memory().used; }
 
   // -- Linear. x [T, E], w [F, E], y [T, F], bias [F]. w is f32, or a parameter of any floating-point type; the others
-  // and all sums are f32.
+  // and all sums are f32. ProductTypes of w, or of dw, say what both operands of a product are rounded to.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual,
                       Tensor& y) = 0;  // y = x·wᵀ + bias + residual
   virtual void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) = 0;  // dx (=, +=) dy·w

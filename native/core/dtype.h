@@ -9,6 +9,14 @@ namespace vlmr1 {
 // f16 is only read: weights that a checkpoint holds so.
 enum class DType : uint8_t { kF32, kBF16, kF16, kI32 };
 
+// How products read a parameter: the type its matrix is held in, and the one that the other operand is rounded to. Sums
+// are f32. With {bf16, f32} a matrix that is stored in bf16 gives the bits of its f32 copy.
+struct ProductTypes {
+  DType weight = DType::kF32;
+  DType input = DType::kF32;
+  bool operator==(const ProductTypes& other) const = default;
+};
+
 inline size_t dtype_size(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4; }
 
 inline const char* dtype_name(DType dtype) {

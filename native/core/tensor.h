@@ -47,8 +47,8 @@ struct Storage {
   // Set for memory that is only read and can come back from its file: a back end that has a packed copy of some of it
   // calls this, so that weights are held once.
   std::function<void(const void* data, size_t bytes)> discard;
-  // Type of packed copies of such memory.
-  DType packed = DType::kF32;
+  // How products read it, or, for a gradient, in which type those that are added to it are taken.
+  ProductTypes products;
   std::function<void(Storage&)> release;
   ~Storage() {
     if (release) release(*this);

@@ -21,17 +21,17 @@ DType stored_type(const StoredTensor& stored) {
   return stored.dtype == "BF16" ? DType::kBF16 : stored.dtype == "F16" ? DType::kF16 : DType::kF32;
 }
 
-DType packed_type(Precision precision, DType stored) {
-  if (precision == Precision::kBF16) return DType::kBF16;
-  return precision == Precision::kAuto && stored == DType::kBF16 ? DType::kBF16 : DType::kF32;
+ProductTypes product_types(Precision precision, DType stored) {
+  if (precision == Precision::kBF16) return {DType::kBF16, DType::kBF16};
+  return {precision == Precision::kAuto && stored == DType::kBF16 ? DType::kBF16 : DType::kF32, DType::kF32};
 }
 
 // A frozen parameter with memory of its own.
-Tensor frozen_copy(Backend& backend, const Parameter& p, DType packed) {
+Tensor frozen_copy(Backend& backend, const Parameter& p, ProductTypes products) {
   const MemoryScope scope(MemoryKind::kWeights);
   Tensor value = backend.empty(p.shape);
   value.storage()->persistent = true;
-  value.storage()->packed = p.decays ? packed : DType::kF32;
+  if (p.decays) value.storage()->products = products;
   return value;
 }
 
@@ -45,15 +45,15 @@ bool can_stay_mapped(const Parameter& p, const StoredTensor& stored) {
 bool load_frozen(Backend& backend, Precision precision, Parameter& p, const StoredParameter& source,
                  std::vector<float>& buffer) {
   const StoredTensor& stored = *source.tensor;
-  const DType packed = packed_type(precision, stored_type(stored));
+  const ProductTypes products = product_types(precision, stored_type(stored));
   if (can_stay_mapped(p, stored)) {
     const auto discard = [file = source.file](const void* data, size_t bytes) { file->discard(data, bytes); };
-    p.value = backend.adopt({stored.data, stored.bytes, source.file, discard}, p.shape, stored_type(stored), packed);
+    p.value = backend.adopt({stored.data, stored.bytes, source.file, discard}, p.shape, stored_type(stored), products);
     return true;
   }
   buffer.resize(static_cast<size_t>(stored.numel()));
   read_f32(stored, buffer.data());
-  p.value = frozen_copy(backend, p, packed);
+  p.value = frozen_copy(backend, p, products);
   backend.upload(p.value, buffer.data());
   return false;
 }
@@ -155,17 +155,17 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
 }
 
 void reserve_parameters(Backend& backend, ParameterStore& parameters, DType stored) {
-  const DType packed = packed_type(parameters.plan().precision, stored);
+  const ProductTypes products = product_types(parameters.plan().precision, stored);
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];
     if (p.trainable) continue;
     if (p.shape.rank() < 2) {
-      p.value = frozen_copy(backend, p, packed);
+      p.value = frozen_copy(backend, p, products);
       continue;
     }
     const size_t bytes = static_cast<size_t>(p.shape.numel()) * dtype_size(stored);
     const std::shared_ptr<void> file = reserve_shared(bytes);
-    p.value = backend.adopt({file.get(), bytes, file, [](const void*, size_t) {}}, p.shape, stored, packed);
+    p.value = backend.adopt({file.get(), bytes, file, [](const void*, size_t) {}}, p.shape, stored, products);
   }
   parameters.refresh(backend);
   parameters.keep_start(backend);

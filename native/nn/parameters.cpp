@@ -81,7 +81,7 @@ void ParameterStore::allocate(Backend& backend) {
   if (copies) {
     copies_ = backend.zeros({trainable_numel_}, DType::kBF16);
     copies_.storage()->persistent = true;
-    copies_.storage()->packed = DType::kBF16;
+    copies_.storage()->products = grads_.storage()->products = {DType::kBF16, DType::kBF16};
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];

@@ -62,6 +62,8 @@ class ParameterStore {
   ParameterStore& operator=(const ParameterStore&) = delete;
 
   const TrainingPlan& plan() const { return plan_; }
+  // What products of activations with each other round them to.
+  DType activation_products() const { return plan_.precision == Precision::kBF16 ? DType::kBF16 : DType::kF32; }
   // The model's own parameters, then those of the adapters.
   std::deque<Parameter>& all() { return parameters_; }
   const std::deque<Parameter>& all() const { return parameters_; }

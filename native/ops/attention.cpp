@@ -5,6 +5,8 @@ namespace vlmr1::ops {
 Variable attention(Graph& graph, const Variable& q, const Variable& k, const Variable& v,
                    const std::shared_ptr<const SegmentTree>& tree, const AttentionShape& shape) {
   tree->validate();
+  check(shape.products == DType::kF32 || shape.products == DType::kBF16, ErrorCode::kDType,
+        "attention: expected products in f32 or bf16, got ", dtype_name(shape.products));
   const int64_t tokens = tree->tokens;
   check(q.shape() == Shape({tokens, shape.query_heads * shape.head_size}) &&
             k.shape() == Shape({tokens, shape.kv_heads * shape.head_size}) && v.shape() == k.shape(),

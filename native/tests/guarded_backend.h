@@ -31,8 +31,8 @@ class GuardedBackend final : public Backend {
   void copy(const Tensor& from, Tensor& to) override { inner_.copy(from, to); }
   void fill(Tensor& x, float value) override { inner_.fill(x, value); }
   void convert(const Tensor& from, Tensor& to) override { inner_.convert(from, to); }
-  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override {
-    return inner_.adopt(memory, shape, dtype, packed);
+  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, ProductTypes products) override {
+    return inner_.adopt(memory, shape, dtype, products);
   }
   MemoryCounts memory() const override { return inner_.memory(); }
   void reset_memory_peak() override { inner_.reset_memory_peak(); }

@@ -33,12 +33,12 @@ struct FileWeight {
       }
     }
   }
-  Tensor adopt(Backend& backend, const Shape& shape, DType packed) {
+  Tensor adopt(Backend& backend, const Shape& shape, ProductTypes products) {
     const auto note = [this](const void* data, size_t bytes) {
       EXPECT_TRUE(data == bits->data());
       discarded += bytes;
     };
-    return backend.adopt({bits->data(), bits->size() * 2, bits, note}, shape, dtype, packed);
+    return backend.adopt({bits->data(), bits->size() * 2, bits, note}, shape, dtype, products);
   }
   // After this only packed copies hold the values.
   void scramble() { std::fill(bits->begin(), bits->end(), uint16_t{0x3f9d}); }
@@ -80,7 +80,7 @@ TEST(precision_products_over_any_stored_type_have_the_bits_of_f32) {
           const Tensor exact = to_device(*backend, {{out, in}, file.values});
           for (const DType packed : {DType::kF32, DType::kBF16}) {
             if (packed == DType::kBF16 && dtype != DType::kBF16) continue;
-            const Tensor w = file.adopt(*backend, {out, in}, packed);
+            const Tensor w = file.adopt(*backend, {out, in}, {packed, DType::kF32});
             for (const int64_t rows : {1, 3, 14, 33}) {
               const Products got = products(*backend, w, rows);
               const Products expected = products(*backend, exact, rows);
@@ -100,8 +100,8 @@ TEST(precision_bf16_products_round_the_weights_only) {
   const auto numbers = random_array(7, {40, 65}).values;
   FileWeight wide(DType::kF32, numbers);
   FileWeight narrow(DType::kBF16, numbers);
-  const Products got = products(*backend, wide.adopt(*backend, {40, 65}, DType::kBF16), 5);
-  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, DType::kBF16), 5);
+  const Products got = products(*backend, wide.adopt(*backend, {40, 65}, {DType::kBF16, DType::kF32}), 5);
+  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, {DType::kBF16, DType::kF32}), 5);
   EXPECT_TRUE(same_bits(got.y, expected.y));
   EXPECT_TRUE(same_bits(got.dx, expected.dx));
 }
@@ -113,9 +113,9 @@ TEST(precision_bf16_products_of_f32_copies_round_in_both_directions) {
   FileWeight narrow(DType::kBF16, numbers.values);
   Tensor copy = to_device(*backend, numbers);
   copy.storage()->persistent = true;
-  copy.storage()->packed = DType::kBF16;
+  copy.storage()->products.weight = DType::kBF16;
   const Products got = products(*backend, copy, 5);
-  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, DType::kBF16), 5);
+  const Products expected = products(*backend, narrow.adopt(*backend, {40, 65}, {DType::kBF16, DType::kF32}), 5);
   EXPECT_TRUE(same_bits(got.y, expected.y));
   EXPECT_TRUE(same_bits(got.dx, expected.dx));
   EXPECT_TRUE(same_bits(got.added, expected.added));
@@ -125,7 +125,7 @@ TEST(precision_panels_that_were_interrupted_are_made_anew) {
   for (const int threads : {1, 3}) {
     const auto backend = make_cpu_backend({threads, ""});
     FileWeight file(DType::kBF16, random_array(7, {300, 96}).values);
-    const Tensor w = file.adopt(*backend, {300, 96}, DType::kBF16);
+    const Tensor w = file.adopt(*backend, {300, 96}, {DType::kBF16, DType::kF32});
     const Tensor x = to_device(*backend, random_array(1, {3, 96}));
     Tensor y = backend->empty({3, 300});
     const int32_t stopped = 1;
@@ -152,7 +152,7 @@ TEST(precision_weights_are_held_once) {
   const int64_t out = 64, in = 96;
   FileWeight file(DType::kBF16, random_array(7, {out, in}).values);
   const size_t before = backend->memory_used();
-  const Tensor w = file.adopt(*backend, {out, in}, DType::kBF16);
+  const Tensor w = file.adopt(*backend, {out, in}, {DType::kBF16, DType::kF32});
   EXPECT_EQ(backend->memory_used(), before);
   const Products first = products(*backend, w, 9);
   EXPECT_EQ(file.discarded, w.bytes());  // once, for all three products
@@ -168,7 +168,7 @@ TEST(precision_rows_of_any_stored_type) {
     const auto backend = device.open(2);
     for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
       FileWeight file(dtype, random_array(3, {20, 37}).values);
-      const Tensor table = file.adopt(*backend, {20, 37}, DType::kF32);
+      const Tensor table = file.adopt(*backend, {20, 37}, {DType::kF32, DType::kF32});
       const std::vector<int32_t> at{19, 0, 7, 7};
       Tensor index = backend->empty({4}, DType::kI32);
       backend->upload(index, at.data());
@@ -187,7 +187,7 @@ TEST(precision_panels_go_with_their_weight) {
   FileWeight file(DType::kBF16, random_array(7, {64, 96}).values);
   const size_t before = backend->memory_used();
   {
-    const Tensor w = file.adopt(*backend, {64, 96}, DType::kBF16);
+    const Tensor w = file.adopt(*backend, {64, 96}, {DType::kBF16, DType::kF32});
     products(*backend, w, 2);
     backend->trim();
     EXPECT_GT(backend->memory_used(), before);
@@ -200,7 +200,7 @@ TEST(precision_panels_go_with_their_weight) {
 TEST(precision_panels_take_no_block_of_an_activation) {
   const auto backend = make_cpu_backend({1, ""});
   FileWeight file(DType::kBF16, random_array(7, {64, 96}).values);
-  const Tensor w = file.adopt(*backend, {64, 96}, DType::kBF16);
+  const Tensor w = file.adopt(*backend, {64, 96}, {DType::kBF16, DType::kF32});
   const size_t before = backend->memory_used();
   backend->empty({1, 64 * 96 * 9 / 10});
   products(*backend, w, 2);

@@ -87,14 +87,14 @@ void CpuBackend::convert(const Tensor& from, Tensor& to) {
   });
 }
 
-Tensor CpuBackend::adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) {
+Tensor CpuBackend::adopt(const HostMemory& memory, const Shape& shape, DType dtype, ProductTypes products) {
   check(static_cast<size_t>(shape.numel()) * dtype_size(dtype) == memory.bytes, ErrorCode::kShape,
         "adopt: ", memory.bytes, " bytes for ", shape.str(), " of ", dtype_name(dtype));
   auto storage = std::make_shared<Storage>();
   storage->data = const_cast<void*>(memory.data);
   storage->bytes = memory.bytes;
   storage->persistent = true;
-  storage->packed = packed;
+  storage->products = products;
   storage->discard = memory.discard;
   storage->release = [owner = memory.owner](Storage&) {};
   return Tensor(std::move(storage), 0, shape, dtype);

@@ -45,7 +45,7 @@ class CpuBackend final : public Backend {
   void copy(const Tensor& from, Tensor& to) override;
   void fill(Tensor& x, float value) override;
   void convert(const Tensor& from, Tensor& to) override;
-  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, DType packed) override;
+  Tensor adopt(const HostMemory& memory, const Shape& shape, DType dtype, ProductTypes products) override;
   MemoryCounts memory() const override;
   void reset_memory_peak() override { memory_->reset_peak(); }
   void trim() override {

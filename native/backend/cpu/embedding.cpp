@@ -26,7 +26,7 @@ void CpuBackend::gather_rows(const Tensor& x, const Tensor& index, Tensor& y) {
       for (int64_t i = 0; i < cols; ++i) to[i] = widen(row[i]);
     };
   };
-  const bool rounds = x.storage()->packed == DType::kBF16;
+  const bool rounds = x.storage()->products.weight == DType::kBF16;
   const uint16_t* bits = static_cast<const uint16_t*>(x.raw());
   if (x.dtype() == DType::kBF16) {
     gather(bits, element_wise(bf16_to_f32));

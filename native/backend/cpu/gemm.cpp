@@ -26,7 +26,7 @@ Panels CpuBackend::packed_weight(const Tensor& w) {
   PackCache::Entry* entry = keep ? &packs_.entry(w) : nullptr;
   if (keep && entry->panels.storage) return entry->panels;
   const int64_t n = w.shape()[0];
-  Panels panels{nullptr, w.storage()->packed, w.shape()[1], kernels_.panel_width};
+  Panels panels{nullptr, w.storage()->products.weight, w.shape()[1], kernels_.panel_width};
   const int64_t count = ceil_div(n, panels.width);
   const int64_t elements = panels.width * panels.k;
   const size_t panel_bytes = static_cast<size_t>(elements) * dtype_size(panels.dtype);
@@ -158,7 +158,7 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
 void CpuBackend::linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) {
   // Rows that may have left the memory, or are of another type than the panels, are taken out of those.
   const bool from_panels =
-      w.dtype() != DType::kF32 || w.storage()->packed != DType::kF32 || w.storage()->discard != nullptr;
+      w.dtype() != DType::kF32 || w.storage()->products.weight != DType::kF32 || w.storage()->discard != nullptr;
   const Panels panels = from_panels ? packed_weight(w) : Panels{};
   Product p;
   p.m = dy.shape().rows();

@@ -18,6 +18,9 @@ const KernelTable& table();
 namespace avx512 {
 const KernelTable& table();
 }
+namespace avx512_bf16 {
+const KernelTable& table();
+}
 #endif
 
 namespace {
@@ -38,6 +41,7 @@ std::vector<Variant> variants() {
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   list.push_back({"avx2", avx2::table, avx2});
   list.push_back({"avx512", avx512::table, avx512});
+  list.push_back({"avx512_bf16", avx512_bf16::table, avx512 && __builtin_cpu_supports("avx512bf16")});
 #endif
   return list;
 }

@@ -8,7 +8,7 @@
 namespace vlmr1::qwen_vl {
 
 Decoder::Decoder(const TextConfig& config, ParameterStore& p, bool checkpointing)
-    : config_(config), checkpointing_(checkpointing) {
+    : config_(config), checkpointing_(checkpointing), products_(p.activation_products()) {
   const float eps = static_cast<float>(config.rms_eps);
   const auto linear = [&p](const std::string& name) { return nn::linear(p, name); };
   embedding_ = &p.get("model.embed_tokens.weight");
@@ -36,7 +36,7 @@ Variable Decoder::layer(Graph& graph, int index, const Variable& x, const ops::R
                         AttentionContext& attention) const {
   const Layer& l = layers_[index];
   const int64_t d = config_.head_size;
-  const AttentionShape shape{config_.heads, config_.kv_heads, d, 1.0f / std::sqrt(static_cast<float>(d))};
+  const AttentionShape shape{config_.heads, config_.kv_heads, d, 1.0f / std::sqrt(static_cast<float>(d)), products_};
   const Variable h = l.input_norm(graph, x);
   const Variable q = ops::rope(graph, l.q(graph, h), rope, d);
   const Variable k = ops::rope(graph, l.k(graph, h), rope, d);

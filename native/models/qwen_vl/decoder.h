@@ -31,6 +31,7 @@ class Decoder {
 
   TextConfig config_;
   bool checkpointing_;
+  DType products_;
   const Parameter* embedding_;
   const Parameter* head_;
   nn::RmsNorm norm_;

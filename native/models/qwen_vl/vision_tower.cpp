@@ -12,7 +12,7 @@ Variable VisionAttention::operator()(Graph& graph, const Variable& normed, const
                                      const ops::RopeTable& rope, const std::shared_ptr<const SegmentTree>& tree) const {
   const int64_t e = x.shape().cols();
   const int64_t d = e / heads;
-  const AttentionShape shape{heads, heads, d, 1.0f / std::sqrt(static_cast<float>(d))};
+  const AttentionShape shape{heads, heads, d, 1.0f / std::sqrt(static_cast<float>(d)), products};
   const Variable q = ops::rope(graph, qkv.part(graph, normed, 0, e), rope, d);
   const Variable k = ops::rope(graph, qkv.part(graph, normed, e, 2 * e), rope, d);
   const Variable v = qkv.part(graph, normed, 2 * e, 3 * e);
@@ -20,7 +20,8 @@ Variable VisionAttention::operator()(Graph& graph, const Variable& normed, const
 }
 
 VisionAttention vision_attention(ParameterStore& parameters, const std::string& block, int64_t heads) {
-  return {nn::linear(parameters, block + ".attn.qkv"), nn::linear(parameters, block + ".attn.proj"), heads};
+  return {nn::linear(parameters, block + ".attn.qkv"), nn::linear(parameters, block + ".attn.proj"), heads,
+          parameters.activation_products()};
 }
 
 Variable split_rows(Graph& graph, const Variable& x, int64_t parts) {

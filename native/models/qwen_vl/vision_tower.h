@@ -25,6 +25,7 @@ class VisionTower {
 struct VisionAttention {
   nn::Linear qkv, proj;
   int64_t heads = 0;
+  DType products = DType::kF32;
   Variable operator()(Graph& graph, const Variable& normed, const Variable& x, const ops::RopeTable& rope,
                       const std::shared_ptr<const SegmentTree>& tree) const;
 };
