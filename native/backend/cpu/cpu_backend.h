@@ -21,7 +21,9 @@ struct Product {
   const float* a = nullptr;
   int64_t a_stride = 0;
   bool a_transposed = false;  // A(m, k) = a[k · a_stride + m]
-  const float* b = nullptr;   // rows [K, N] with stride b_stride, or null:
+  bool rounds = false;        // both operands are rounded to bf16
+  const void* b = nullptr;    // rows [K, N] with stride b_stride, or null:
+  bool b_bf16 = false;
   int64_t b_stride = 0;
   const Panels* panels = nullptr;  // B of a weight [N, K], or of [K, N]:
   bool panels_transposed = false;
@@ -105,8 +107,9 @@ class CpuBackend final : public Backend {
  private:
   void product(const Product& p);
   Panels packed_weight(const Tensor& w);
-  void place_right(const Product& p, int64_t panel, int64_t k0, bool reused, float* scratch, MatrixTile& t) const;
-  void pack_left(const Product& p, float* out);
+  void place_right(const Product& p, int64_t panel, int64_t k0, int64_t k, Operand to, uint32_t* scratch,
+                   uint32_t* out) const;
+  void pack_left(const Product& p, Operand to, uint32_t* out);
   void kv_attend(const Tensor& q, const KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                  const AttentionShape& shape, Tensor& out, Tensor* lse);
 

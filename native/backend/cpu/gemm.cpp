@@ -1,6 +1,5 @@
 // Matrix products: both operands are packed into the order in which the kernel reads them, parameters once per update.
 #include <algorithm>
-#include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
 
@@ -8,13 +7,41 @@ namespace vlmr1::cpu {
 
 namespace {
 
-// K is cut into blocks so that a block of B stays in the second-level cache while A passes over it. C is stored and
-// loaded between blocks, which rounds nothing.
+// K is cut into blocks so that a block of B and some tiles of A stay in the second-level cache. C is stored and loaded
+// between blocks, which rounds nothing. Even, so that no pair is cut.
 constexpr int64_t kBlock = 512;
+constexpr int64_t kLeftBytes = 256 << 10;
+// Rows of B that are laid out at a time, and how much memory they may take: a share of the last-level cache.
+constexpr int64_t kPlacedRows = 4 * kBlock;
+constexpr int64_t kPlacedBytes = 4 << 20;
 // Work below which a task costs more than it brings.
 constexpr int64_t kTaskFlops = 400'000;
+constexpr int64_t kTasksPerThread = 6;
+// Up to so many tiles B in bf16 is widened each time it is read, not laid out in f32 once.
+constexpr int64_t kMixedTiles = 2;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How a product is cut. Nothing of it changes a result: every element is one sum over ascending k.
+struct Cut {
+  int64_t rows;        // of a full tile
+  int64_t tiles;       // of M
+  int64_t row_blocks;  // groups of tiles whose part of A stays in the cache
+  int64_t panels;      // of N
+
+  int64_t first_row(int64_t tile, int64_t m) const { return tile * m / tiles; }
+  int64_t first_tile(int64_t row_block) const { return row_block * tiles / row_blocks; }
+};
+
+Cut cut_rows(const Product& p, const KernelTable& kernels) {
+  Cut cut{};
+  cut.rows = kernels.tile_rows;
+  cut.tiles = ceil_div(p.m, cut.rows);
+  const int64_t tile_bytes = cut.rows * std::min(p.k, kBlock) * int64_t{sizeof(float)};
+  cut.row_blocks = ceil_div(cut.tiles, std::max<int64_t>(1, kLeftBytes / std::max<int64_t>(1, tile_bytes)));
+  cut.panels = ceil_div(p.n, kernels.panel_width);
+  return cut;
+}
 
 }  // namespace
 
@@ -26,118 +53,190 @@ Panels CpuBackend::packed_weight(const Tensor& w) {
   PackCache::Entry* entry = keep ? &packs_.entry(w) : nullptr;
   if (keep && entry->panels.storage) return entry->panels;
   const int64_t n = w.shape()[0];
-  Panels panels{nullptr, w.storage()->products.weight, w.shape()[1], kernels_.panel_width};
+  Panels panels{nullptr, w.storage()->products.weight == DType::kBF16, w.shape()[1], kernels_.panel_width};
   const int64_t count = ceil_div(n, panels.width);
-  const int64_t elements = panels.width * panels.k;
-  const size_t panel_bytes = static_cast<size_t>(elements) * dtype_size(panels.dtype);
   const MemoryScope scope(keep ? MemoryKind::kWeights : MemoryKind::kWorkspace);
-  panels.storage = memory_->allocate(static_cast<size_t>(count) * panel_bytes);
-  char* out = static_cast<char*>(panels.storage->data);
+  panels.storage = memory_->allocate(static_cast<size_t>(panels.offset(count, 0)) * sizeof(uint32_t));
   pool_.run(count, [&](int64_t p, int) {
     const int64_t first = p * panels.width;
-    pack_panel(w, first, std::min(panels.width, n - first), panels.width, panels.dtype, out + p * panel_bytes);
+    pack_panel(kernels_, w, first, std::min(panels.width, n - first), panels, p);
   });
   if (keep) entry->panels = panels;
   if (w.storage()->discard) w.storage()->discard(w.raw(), w.bytes());
   return panels;
 }
 
-// tiles [⌈M / rows⌉][K][rows]; what lies past M is never read.
-void CpuBackend::pack_left(const Product& p, float* out) {
-  const int64_t rows = kernels_.tile_rows;
-  const int64_t tiles = ceil_div(p.m, rows);
-  const auto pack = [&](int64_t t) {
-    const int64_t m0 = t * rows;
-    const int64_t count = std::min(rows, p.m - m0);
-    float* tile = out + t * rows * p.k;
-    if (p.a_transposed) {
-      for (int64_t k = 0; k < p.k; ++k) std::memcpy(tile + k * rows, p.a + k * p.a_stride + m0, count * sizeof(float));
-      return;
-    }
-    constexpr int64_t kStep = 16;
-    for (int64_t k0 = 0; k0 < p.k; k0 += kStep) {
-      const int64_t k1 = std::min(p.k, k0 + kStep);
-      for (int64_t m = 0; m < count; ++m) {
-        const float* row = p.a + (m0 + m) * p.a_stride;
-        for (int64_t k = k0; k < k1; ++k) tile[k * rows + m] = row[k];
-      }
-    }
+// tiles [⌈M / rows⌉][steps][rows]; what lies past a tile's own rows is never read.
+void CpuBackend::pack_left(const Product& p, Operand to, uint32_t* out) {
+  const Cut cut = cut_rows(p, kernels_);
+  const int64_t steps = to == Operand::kPairs ? (p.k + 1) / 2 : p.k;
+  const auto pack = [&](int64_t tile, int64_t k0, int64_t k) {
+    const int64_t m0 = cut.first_row(tile, p.m);
+    PackBlock block{};
+    block.in = p.a + (p.a_transposed ? k0 * p.a_stride + m0 : m0 * p.a_stride + k0);
+    block.stride = p.a_stride;
+    block.k_along_rows = !p.a_transposed;
+    block.count = cut.first_row(tile + 1, p.m) - m0;
+    block.k = k;
+    block.width = cut.rows;
+    block.to = to;
+    block.out = out + (tile * steps + (to == Operand::kPairs ? k0 / 2 : k0)) * cut.rows;
+    kernels_.pack_block(block);
   };
-  const int64_t group = std::max<int64_t>(1, 32'768 / std::max<int64_t>(1, rows * p.k));
-  ranges(tiles, group, [&](int64_t b, int64_t e) {
-    for (int64_t t = b; t < e; ++t) pack(t);
+  // Columns of A are copied several tiles at a time, some rows each: neighbours share cache lines and pages.
+  constexpr int64_t kRowsAtOnce = 64;
+  const int64_t least = p.a_transposed ? 8 : 1;
+  const int64_t group = std::max(least, 32'768 / std::max<int64_t>(1, cut.rows * p.k));
+  ranges(cut.tiles, group, [&](int64_t b, int64_t e) {
+    const int64_t at_once = p.a_transposed ? kRowsAtOnce : std::max<int64_t>(1, p.k);
+    for (int64_t k0 = 0; k0 < p.k; k0 += at_once)
+      for (int64_t t = b; t < e; ++t) pack(t, k0, std::min(at_once, p.k - k0));
   });
 }
 
-// Points the tile at its block of B: in the panels themselves, or laid out in `scratch` for the tiles that follow.
-void CpuBackend::place_right(const Product& p, int64_t panel, int64_t k0, bool reused, float* scratch,
-                             MatrixTile& t) const {
+// Lays rows [k0, k0 + k) of a panel of B out; `scratch` [k][width] is for those that come out of panels.
+void CpuBackend::place_right(const Product& p, int64_t panel, int64_t k0, int64_t k, Operand to, uint32_t* scratch,
+                             uint32_t* out) const {
   const int64_t width = kernels_.panel_width;
   const int64_t n0 = panel * width;
-  t.b = scratch;
-  t.b_bf16 = nullptr;
-  if (p.b) {
-    pack_rows(p.b + k0 * p.b_stride + n0, p.b_stride, t.k, t.n, width, scratch);
-  } else if (p.panels_transposed) {
-    unpack_rows(*p.panels, k0, t.k, n0, t.n, scratch);
-  } else if (p.panels->dtype == DType::kF32) {
-    t.b = p.panels->f32(panel, k0);
-  } else if (reused) {
-    kernels_.widen(p.panels->bf16(panel, k0), scratch, t.k * width);
-  } else {
-    t.b_bf16 = p.panels->bf16(panel, k0);
+  if (p.panels && !p.panels_transposed) {
+    kernels_.widen_pairs(p.panels->at(panel, k0), width, k, reinterpret_cast<float*>(out));
+    return;
   }
+  PackBlock block{};
+  block.from_bf16 = p.panels ? p.panels->pairs : p.b_bf16;
+  if (p.panels) {
+    unpack_rows(kernels_, *p.panels, k0, k, n0, width, scratch);
+    block.in = scratch;
+    block.stride = width;
+  } else {
+    const size_t size = p.b_bf16 ? sizeof(uint16_t) : sizeof(float);
+    block.in = static_cast<const char*>(p.b) + static_cast<size_t>(k0 * p.b_stride + n0) * size;
+    block.stride = p.b_stride;
+  }
+  block.count = std::min(width, p.n - n0);
+  block.k = k;
+  block.width = width;
+  block.to = to;
+  block.out = out;
+  kernels_.pack_block(block);
 }
+
+namespace {
+
+// The rows of B that a pass multiplies with, and where they are.
+struct Pass {
+  int64_t k0, k1;
+  int64_t first_panel, last_panel;
+  const uint32_t* placed;  // [panels][steps][width], or null: in the weight's own panels
+  bool a_pairs, b_pairs;
+};
+
+class Multiply {
+ public:
+  Multiply(const Product& p, const Cut& cut, const KernelTable& kernels, const uint32_t* left)
+      : p_(p), cut_(cut), kernels_(kernels), left_(left) {}
+
+  // Tiles of a row block times panels [first, last) of the pass.
+  void run(const Pass& pass, int64_t row_block, int64_t first, int64_t last) const {
+    for (int64_t k0 = pass.k0; k0 == pass.k0 || k0 < pass.k1; k0 += kBlock)
+      for (int64_t panel = first; panel < last; ++panel) column(pass, row_block, panel, k0);
+  }
+
+ private:
+  void column(const Pass& pass, int64_t row_block, int64_t panel, int64_t k0) const {
+    const int64_t width = kernels_.panel_width;
+    const int64_t n0 = panel * width;
+    const bool end = std::min(k0 + kBlock, pass.k1) == p_.k;
+    const int64_t left_steps = pass.a_pairs ? (p_.k + 1) / 2 : p_.k;
+    PanelTile t{};
+    t.n = std::min(width, p_.n - n0);
+    t.k = std::min(kBlock, pass.k1 - k0);
+    t.a_pairs = pass.a_pairs;
+    t.b_pairs = pass.b_pairs;
+    t.b = right(pass, panel, k0);
+    t.ldc = t.ldr = p_.n;
+    t.accumulate = p_.accumulate || k0 > 0;
+    t.bias = end && p_.bias ? p_.bias + n0 : nullptr;
+    for (int64_t tile = cut_.first_tile(row_block); tile < cut_.first_tile(row_block + 1); ++tile) {
+      const int64_t m0 = cut_.first_row(tile, p_.m);
+      t.m = cut_.first_row(tile + 1, p_.m) - m0;
+      t.a = left_ + (tile * left_steps + (pass.a_pairs ? k0 / 2 : k0)) * cut_.rows;
+      t.c = p_.c + m0 * p_.n + n0;
+      t.residual = end && p_.residual ? p_.residual + m0 * p_.n + n0 : nullptr;
+      kernels_.panel_tile(t);
+    }
+  }
+
+  const uint32_t* right(const Pass& pass, int64_t panel, int64_t k0) const {
+    if (!pass.placed) return p_.panels->at(panel, k0);
+    const int64_t k = pass.k1 - pass.k0;
+    const int64_t steps = pass.b_pairs ? (k + 1) / 2 : k;
+    const int64_t step = pass.b_pairs ? (k0 - pass.k0) / 2 : k0 - pass.k0;
+    return pass.placed + ((panel - pass.first_panel) * steps + step) * kernels_.panel_width;
+  }
+
+  const Product& p_;
+  const Cut& cut_;
+  const KernelTable& kernels_;
+  const uint32_t* left_;
+};
+
+}  // namespace
 
 void CpuBackend::product(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
-  const int64_t rows = kernels_.tile_rows;
+  const Cut cut = cut_rows(p, kernels_);
   const int64_t width = kernels_.panel_width;
-  const int64_t tiles = ceil_div(p.m, rows);
-  const int64_t panels = ceil_div(p.n, width);
+  const Operand rounded = kernels_.dots_pairs ? Operand::kPairs : Operand::kRounded;
+  const Operand left_type = p.rounds ? rounded : Operand::kF32;
+  const bool a_pairs = left_type == Operand::kPairs;
+  const bool own_panels = p.panels && !p.panels_transposed;
+  const bool in_place = own_panels && (!p.panels->pairs || a_pairs || cut.tiles <= kMixedTiles);
   const MemoryScope scope(MemoryKind::kWorkspace);
-  const auto left = memory_->allocate(static_cast<size_t>(tiles * rows * p.k) * sizeof(float));
-  float* a = static_cast<float*>(left->data);
-  pack_left(p, a);
+  const auto lanes = [this](int64_t count) { return memory_->allocate(static_cast<size_t>(count) * sizeof(uint32_t)); };
+  const auto left = lanes(cut.tiles * cut.rows * (a_pairs ? (p.k + 1) / 2 : p.k));
+  uint32_t* a = static_cast<uint32_t*>(left->data);
+  pack_left(p, left_type, a);
 
-  const bool in_place = !p.b && !p.panels_transposed && p.panels->dtype == DType::kF32;
-  const size_t scratch_bytes = static_cast<size_t>(pool_.threads() * kBlock * width) * sizeof(float);
-  const auto scratch = in_place ? nullptr : memory_->allocate(scratch_bytes);
-  // Few panels are cut over M as well; small ones are done several to a task.
-  const int64_t cuts = std::clamp<int64_t>(ceil_div(4 * pool_.threads(), panels), 1, tiles);
-  const int64_t tiles_per_cut = ceil_div(tiles, cuts);
-  const int64_t flops = 2 * width * p.k * std::min(p.m, tiles_per_cut * rows);
-  const int64_t jobs = panels * ceil_div(tiles, tiles_per_cut);
-  const auto job = [&](int64_t index, int thread) {
-    const int64_t panel = index % panels;
-    const int64_t first = index / panels * tiles_per_cut;
-    const int64_t last = std::min(tiles, first + tiles_per_cut);
-    const int64_t n0 = panel * width;
-    float* block = scratch ? static_cast<float*>(scratch->data) + thread * kBlock * width : nullptr;
-    MatrixTile t{};
-    t.n = std::min(width, p.n - n0);
-    t.layout = LeftLayout::kPacked;
-    t.ldb = width;
-    t.ldc = t.ldr = p.n;
-    for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kBlock) {
-      t.k = std::min(kBlock, p.k - k0);
-      place_right(p, panel, k0, last - first > 1, block, t);
-      const bool end = k0 + kBlock >= p.k;
-      t.accumulate = p.accumulate || k0 > 0;
-      t.bias = end && p.bias ? p.bias + n0 : nullptr;
-      for (int64_t tile = first; tile < last; ++tile) {
-        t.m = std::min(rows, p.m - tile * rows);
-        t.a = a + tile * rows * p.k + k0 * rows;
-        t.c = p.c + tile * rows * p.n + n0;
-        t.residual = end && p.residual ? p.residual + tile * rows * p.n + n0 : nullptr;
-        kernels_.matrix_tile(t);
-      }
-    }
+  const Multiply multiply(p, cut, kernels_, a);
+  const auto compute = [&](const Pass& pass) {
+    const int64_t panels = pass.last_panel - pass.first_panel;
+    const int64_t most = ceil_div(panels * cut.row_blocks, kTasksPerThread * pool_.threads());
+    const int64_t flops = 2 * width * (pass.k1 - pass.k0) * ceil_div(p.m, cut.row_blocks);
+    const int64_t group = std::min(panels, std::max(most, kTaskFlops / std::max<int64_t>(1, flops)));
+    const int64_t groups = ceil_div(panels, std::max<int64_t>(1, group));
+    pool_.run(groups * cut.row_blocks, [&](int64_t task, int) {
+      const int64_t first = pass.first_panel + task % groups * group;
+      multiply.run(pass, task / groups, first, std::min(pass.last_panel, first + group));
+    });
   };
-  const int64_t group = std::clamp<int64_t>(kTaskFlops / std::max<int64_t>(1, flops), 1, jobs);
-  pool_.run(ceil_div(jobs, group), [&](int64_t task, int thread) {
-    for (int64_t i = task * group; i < std::min(jobs, (task + 1) * group); ++i) job(i, thread);
-  });
+  if (in_place) {
+    compute({0, p.k, 0, cut.panels, nullptr, a_pairs, p.panels->pairs});
+    return;
+  }
+  // B is laid out by all threads, a part at a time.
+  const int64_t k_most = std::min(p.k, kPlacedRows);
+  const int64_t n_most = std::clamp<int64_t>(kPlacedBytes / std::max<int64_t>(1, k_most * width * 4), 1, cut.panels);
+  const auto placed = lanes(n_most * std::max<int64_t>(1, k_most) * width);
+  const auto scratch = p.panels_transposed ? lanes(pool_.threads() * kBlock * width) : nullptr;
+  for (int64_t n0 = 0; n0 < cut.panels; n0 += n_most) {
+    for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kPlacedRows) {
+      const int64_t k = std::min(kPlacedRows, p.k - k0);
+      const Pass pass{k0,      k0 + k, n0, std::min(cut.panels, n0 + n_most), static_cast<uint32_t*>(placed->data),
+                      a_pairs, a_pairs};
+      const int64_t steps = a_pairs ? (k + 1) / 2 : k;
+      const int64_t blocks = std::max<int64_t>(1, ceil_div(k, kBlock));
+      pool_.run((pass.last_panel - n0) * blocks, [&](int64_t task, int thread) {
+        const int64_t panel = task / blocks;
+        const int64_t from = task % blocks * kBlock;
+        uint32_t* rows = scratch ? static_cast<uint32_t*>(scratch->data) + thread * kBlock * width : nullptr;
+        uint32_t* out = static_cast<uint32_t*>(placed->data) + (panel * steps + (a_pairs ? from / 2 : from)) * width;
+        place_right(p, n0 + panel, k0 + from, std::min(kBlock, k - from), left_type, rows, out);
+      });
+      compute(pass);
+    }
+  }
 }
 
 void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) {
@@ -146,6 +245,7 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
   p.m = x.shape().rows();
   p.n = w.shape()[0];
   p.k = w.shape()[1];
+  p.rounds = w.storage()->products.input == DType::kBF16;
   p.a = x.data<float>();
   p.a_stride = p.k;
   p.panels = &panels;
@@ -156,21 +256,24 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
 }
 
 void CpuBackend::linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) {
-  // Rows that may have left the memory, or are of another type than the panels, are taken out of those.
-  const bool from_panels =
-      w.dtype() != DType::kF32 || w.storage()->products.weight != DType::kF32 || w.storage()->discard != nullptr;
+  const ProductTypes types = w.storage()->products;
+  // Rows that may have left the memory, or that forward rounded, are taken out of its panels.
+  const bool same = types.weight == w.dtype() || (types.input == DType::kBF16 && w.dtype() == DType::kF32);
+  const bool from_panels = !same || w.storage()->discard != nullptr;
   const Panels panels = from_panels ? packed_weight(w) : Panels{};
   Product p;
   p.m = dy.shape().rows();
   p.n = w.shape()[1];
   p.k = w.shape()[0];
+  p.rounds = types.input == DType::kBF16;
   p.a = dy.data<float>();
   p.a_stride = p.k;
   if (from_panels) {
     p.panels = &panels;
     p.panels_transposed = true;
   } else {
-    p.b = w.data<float>();
+    p.b = w.raw();
+    p.b_bf16 = w.dtype() == DType::kBF16;
     p.b_stride = p.n;
   }
   p.c = dx.data<float>();
@@ -183,10 +286,11 @@ void CpuBackend::linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& d
   p.m = dw.shape()[0];
   p.n = dw.shape()[1];
   p.k = dy.shape().rows();
+  p.rounds = dw.storage()->products.input == DType::kBF16;
   p.a = dy.data<float>();
   p.a_stride = p.m;
   p.a_transposed = true;
-  p.b = x.data<float>();
+  p.b = x.raw();
   p.b_stride = p.n;
   p.c = dw.data<float>();
   p.accumulate = true;

@@ -1,92 +1,53 @@
 #include "backend/cpu/pack.h"
 
 #include <algorithm>
-#include <cstring>
+#include <vector>
 
 #include "core/float16.h"
 
 namespace vlmr1::cpu {
 
-namespace {
-
-struct F32 {
-  using Bits = float;
-  static float load(float x) { return x; }
-  static float store(float x) { return x; }
-};
-struct BF16 {
-  using Bits = uint16_t;
-  static float load(uint16_t x) { return bf16_to_f32(x); }
-  static uint16_t store(float x) { return f32_to_bf16(x); }
-};
-struct F16 {
-  using Bits = uint16_t;
-  static float load(uint16_t x) { return f16_to_f32(x); }
-};
-
-// panel [K][width] from rows [count][K]
-template <typename From, typename To>
-void transpose(const typename From::Bits* rows, int64_t count, int64_t k, int64_t width, typename To::Bits* panel) {
-  constexpr int64_t kStep = 16;
-  for (int64_t k0 = 0; k0 < k; k0 += kStep) {
-    const int64_t k1 = std::min(k, k0 + kStep);
-    for (int64_t r = 0; r < width; ++r) {
-      const typename From::Bits* row = rows + r * k;
-      if (r >= count) {
-        for (int64_t i = k0; i < k1; ++i) panel[i * width + r] = 0;
-      } else {
-        for (int64_t i = k0; i < k1; ++i) panel[i * width + r] = To::store(From::load(row[i]));
-      }
-    }
+void pack_panel(const KernelTable& kernels, const Tensor& w, int64_t first, int64_t count, const Panels& panels,
+                int64_t index) {
+  const int64_t k = panels.k;
+  PackBlock block{};
+  block.in = static_cast<const char*>(w.raw()) + static_cast<size_t>(first * k) * dtype_size(w.dtype());
+  block.from_bf16 = w.dtype() == DType::kBF16;
+  std::vector<float> wide;
+  if (w.dtype() == DType::kF16) {
+    const auto* half = static_cast<const uint16_t*>(block.in);
+    wide.resize(static_cast<size_t>(count * k));
+    std::transform(half, half + count * k, wide.begin(), f16_to_f32);
+    block.in = wide.data();
   }
+  block.stride = k;
+  block.k_along_rows = true;
+  block.count = count;
+  block.k = k;
+  block.width = panels.width;
+  block.to = panels.pairs ? Operand::kPairs : Operand::kF32;
+  block.out = panels.at(index, 0);
+  kernels.pack_block(block);
 }
 
-template <typename From>
-void transpose_to(const typename From::Bits* rows, int64_t count, int64_t k, int64_t width, DType dtype, void* panel) {
-  if (dtype == DType::kBF16) transpose<From, BF16>(rows, count, k, width, static_cast<uint16_t*>(panel));
-  else transpose<From, F32>(rows, count, k, width, static_cast<float*>(panel));
-}
-
-// out [rows][width]: column r of in [cols][rows]
-template <typename From>
-void transpose_block(const typename From::Bits* in, int64_t in_stride, int64_t rows, int64_t cols, int64_t width,
-                     float* out) {
-  for (int64_t c = 0; c < cols; ++c)
-    for (int64_t r = 0; r < rows; ++r) out[r * width + c] = From::load(in[c * in_stride + r]);
-}
-
-}  // namespace
-
-void pack_panel(const Tensor& w, int64_t first, int64_t count, int64_t width, DType dtype, void* panel) {
-  const int64_t k = w.shape()[1];
-  const auto* rows = static_cast<const char*>(w.raw()) + static_cast<size_t>(first * k) * dtype_size(w.dtype());
-  if (w.dtype() == DType::kF32) {
-    transpose_to<F32>(reinterpret_cast<const float*>(rows), count, k, width, dtype, panel);
-  } else if (w.dtype() == DType::kBF16) {
-    transpose_to<BF16>(reinterpret_cast<const uint16_t*>(rows), count, k, width, dtype, panel);
-  } else {
-    transpose_to<F16>(reinterpret_cast<const uint16_t*>(rows), count, k, width, dtype, panel);
-  }
-}
-
-void pack_rows(const float* b, int64_t stride, int64_t k, int64_t cols, int64_t width, float* block) {
-  for (int64_t i = 0; i < k; ++i, b += stride, block += width) {
-    std::memcpy(block, b, cols * sizeof(float));
-    std::fill(block + cols, block + width, 0.0f);
-  }
-}
-
-void unpack_rows(const Panels& panels, int64_t n0, int64_t k, int64_t c0, int64_t cols, float* block) {
-  const int64_t width = panels.width;
-  if (cols < width) std::fill_n(block, k * width, 0.0f);
+// The panels that the rows lie in, turned back lane by lane.
+void unpack_rows(const KernelTable& kernels, const Panels& panels, int64_t n0, int64_t k, int64_t c0, int64_t cols,
+                 uint32_t* out) {
+  const int64_t lanes = panels.pairs ? cols / 2 : cols;
   for (int64_t done = 0; done < k;) {
     const int64_t n = n0 + done;
-    const int64_t inside = n % width;
-    const int64_t rows = std::min(k - done, width - inside);
-    float* out = block + done * width;
-    if (panels.dtype == DType::kBF16)
-      transpose_block<BF16>(panels.bf16(n / width, c0) + inside, width, rows, cols, width, out);
-    else transpose_block<F32>(panels.f32(n / width, c0) + inside, width, rows, cols, width, out);
+    const int64_t inside = n % panels.width;
+    const int64_t rows = std::min(k - done, panels.width - inside);
+    PackBlock block{};
+    block.in = panels.at(n / panels.width, c0) + inside;
+    block.stride = panels.width;
+    block.k_along_rows = true;
+    block.count = std::min(lanes, panels.steps() - (panels.pairs ? c0 / 2 : c0));
+    block.k = rows;
+    block.width = lanes;
+    block.to = Operand::kF32;
+    block.out = out + done * lanes;
+    kernels.pack_block(block);
     done += rows;
   }
 }

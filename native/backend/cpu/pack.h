@@ -4,35 +4,33 @@
 #include <map>
 #include <memory>
 
+#include "backend/cpu/kernels/kernels.h"
 #include "core/tensor.h"
 
 namespace vlmr1::cpu {
 
-// A weight [N, K] as panels [⌈N / width⌉][K][width] of f32 or bf16, zero past N.
+// A weight [N, K] as panels [⌈N / width⌉][steps][width], zero past N. A step is one k in f32, a pair of them in bf16;
+// either way a lane has four bytes.
 struct Panels {
   std::shared_ptr<Storage> storage;
-  DType dtype = DType::kF32;
+  bool pairs = false;
   int64_t k = 0;
   int64_t width = 0;
 
-  // The start of panel p at depth k0.
-  const float* f32(int64_t panel, int64_t k0) const { return static_cast<const float*>(at(panel, k0)); }
-  const uint16_t* bf16(int64_t panel, int64_t k0) const { return static_cast<const uint16_t*>(at(panel, k0)); }
-
- private:
-  const void* at(int64_t panel, int64_t k0) const {
-    return static_cast<const char*>(storage->data) + static_cast<size_t>((panel * k + k0) * width) * dtype_size(dtype);
-  }
+  int64_t steps() const { return pairs ? (k + 1) / 2 : k; }
+  // Lanes before depth k0 (even for pairs) of panel p.
+  int64_t offset(int64_t panel, int64_t k0) const { return (panel * steps() + (pairs ? k0 / 2 : k0)) * width; }
+  uint32_t* at(int64_t panel, int64_t k0) const { return static_cast<uint32_t*>(storage->data) + offset(panel, k0); }
 };
 
-// Packs the rows [first, first + count) of w [·, K], any floating-point type, into one panel of `dtype`.
-void pack_panel(const Tensor& w, int64_t first, int64_t count, int64_t width, DType dtype, void* panel);
+// Packs the rows [first, first + count) of w [·, K], any floating-point type, as panel `index`.
+void pack_panel(const KernelTable& kernels, const Tensor& w, int64_t first, int64_t count, const Panels& panels,
+                int64_t index);
 
-// block [k][width] from f32 rows with a stride, zero past cols.
-void pack_rows(const float* b, int64_t stride, int64_t k, int64_t cols, int64_t width, float* block);
-
-// block [k][width] of w [N, K] itself, rows n0 … n0 + k and columns c0 … c0 + cols, out of its panels.
-void unpack_rows(const Panels& panels, int64_t n0, int64_t k, int64_t c0, int64_t cols, float* block);
+// out [k][cols] of w [N, K] itself: rows n0 … n0 + k and columns c0 … c0 + cols, out of its panels and in their type;
+// cols even and c0 a multiple of the width. Pairs of numbers side by side take one lane of four bytes.
+void unpack_rows(const KernelTable& kernels, const Panels& panels, int64_t n0, int64_t k, int64_t c0, int64_t cols,
+                 uint32_t* out);
 
 // Panels of parameters, kept until the parameter changes or is gone.
 class PackCache {

@@ -1,10 +1,89 @@
-// The register-tiled matrix kernel. Every element of C is one chain of fused multiply-adds over ascending k, whatever
-// the tile it falls into: results do not depend on how the caller cuts the work.
+// The register-tiled matrix kernel over packed operands.
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/multiply.h"
 #include "backend/cpu/kernels/variants.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
+
+namespace {
+
+// a in f32, b in pairs of bf16: as if b were widened first.
+template <int MR, int NV>
+VLMR1_INLINE void multiply_mixed(const float* a, const uint32_t* b, int64_t k, F (&acc)[MR][NV]) {
+  for (; k > 0; k -= 2, a += 2 * kTileRows, b += kPanelWidth) {
+    Pairs bv[NV];
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) bv[j] = load_pairs(b + j * W);
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      const F av = set1(a[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, low(bv[j]), acc[i][j]);
+    }
+    if (k == 1) return;
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      const F av = set1(a[kTileRows + i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, high(bv[j]), acc[i][j]);
+    }
+  }
+}
+
+template <int MR, int NV>
+VLMR1_INLINE void add_products(const PanelTile& t, F (&acc)[MR][NV]) {
+  if (t.a_pairs) {
+    multiply<MR, NV>(t.a, 1, kTileRows, t.b, kPanelWidth, (t.k + 1) / 2, acc);
+  } else {
+    const float* a = reinterpret_cast<const float*>(t.a);
+    if (t.b_pairs) multiply_mixed<MR, NV>(a, t.b, t.k, acc);
+    else multiply<MR, NV>(a, 1, kTileRows, reinterpret_cast<const float*>(t.b), kPanelWidth, t.k, acc);
+  }
+}
+
+template <int MR, int NV>
+VLMR1_INLINE void finish(const PanelTile& t, int last, F (&acc)[MR][NV]) {
+#pragma GCC unroll 32
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      const int lanes = j + 1 < NV ? W : last;
+      F x = acc[i][j];
+      if (t.bias) x = add(x, load_lanes(t.bias + j * W, lanes));
+      if (t.residual) x = add(x, load_lanes(t.residual + i * t.ldr + j * W, lanes));
+      store_lanes(t.c + i * t.ldc + j * W, x, lanes);
+    }
+  }
+}
+
+template <int MR, int NV>
+void tile(const PanelTile& t) {
+  // Lanes of the last vector that exist.
+  const int last = static_cast<int>(t.n - (NV - 1) * W);
+  F acc[MR][NV];
+#pragma GCC unroll 32
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j)
+      acc[i][j] = t.accumulate ? load_lanes(t.c + i * t.ldc + j * W, j + 1 < NV ? W : last) : zero();
+  }
+  add_products<MR, NV>(t, acc);
+  finish<MR, NV>(t, last, acc);
+}
+
+// Every height has a tile of its own: rows of a batch are spread evenly, none is computed for nothing.
+template <int MR>
+void tile_of_height(const PanelTile& t) {
+  if constexpr (MR > 1) {
+    if (t.m < MR) return tile_of_height<MR - 1>(t);
+  }
+  if (t.n > W) tile<MR, 2>(t);
+  else tile<MR, 1>(t);
+}
+
+}  // namespace
+
+void panel_tile(const PanelTile& t) { tile_of_height<kTileRows>(t); }
 
 namespace {
 
@@ -17,16 +96,15 @@ VLMR1_INLINE constexpr int64_t k_stride() {
   return L == LeftLayout::kPacked ? kTileRows : L == LeftLayout::kScoresT ? kKeyBlock : 1;
 }
 
-VLMR1_INLINE F load_right(const float* p) { return load(p); }
-VLMR1_INLINE F load_right(const uint16_t* p) { return load_bf16(p); }
+VLMR1_INLINE F load_old(const float* p) { return load(p); }
 
 template <int MR, int NV, LeftLayout L, typename B>
-VLMR1_INLINE void multiply(const MatrixTile& t, const float* a, const B* b, F (&acc)[MR][NV]) {
+VLMR1_INLINE void old_multiply(const MatrixTile& t, const float* a, const B* b, F (&acc)[MR][NV]) {
   const int64_t ldb = t.ldb;
   for (int64_t k = 0; k < t.k; ++k) {
     F bv[NV];
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) bv[j] = load_right(b + j * W);
+    for (int j = 0; j < NV; ++j) bv[j] = load_old(b + j * W);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const F av = set1(a[i * row_stride<L>()]);
@@ -39,7 +117,7 @@ VLMR1_INLINE void multiply(const MatrixTile& t, const float* a, const B* b, F (&
 }
 
 template <int MR, int NV, LeftLayout L, typename B>
-void tile(const MatrixTile& t, const B* b, int64_t row) {
+void old_tile(const MatrixTile& t, const B* b, int64_t row) {
   const float* a = t.a + row * row_stride<L>();
   float* c = t.c + row * t.ldc;
   // Lanes of the last vector that exist.
@@ -53,7 +131,7 @@ void tile(const MatrixTile& t, const B* b, int64_t row) {
       else acc[i][j] = zero();
     }
   }
-  multiply<MR, NV, L>(t, a, b, acc);
+  old_multiply<MR, NV, L>(t, a, b, acc);
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
@@ -70,20 +148,20 @@ void tile(const MatrixTile& t, const B* b, int64_t row) {
 template <int NV, LeftLayout L, typename B>
 void tiles(const MatrixTile& t, const B* b) {
   int64_t row = 0;
-  for (; row + kTileRows <= t.m; row += kTileRows) tile<kTileRows, NV, L>(t, b, row);
+  for (; row + kTileRows <= t.m; row += kTileRows) old_tile<kTileRows, NV, L>(t, b, row);
   if (kTileRows > 8 && row + 8 <= t.m) {
-    tile<8, NV, L>(t, b, row);
+    old_tile<8, NV, L>(t, b, row);
     row += 8;
   }
   if (row + 4 <= t.m) {
-    tile<4, NV, L>(t, b, row);
+    old_tile<4, NV, L>(t, b, row);
     row += 4;
   }
   if (row + 2 <= t.m) {
-    tile<2, NV, L>(t, b, row);
+    old_tile<2, NV, L>(t, b, row);
     row += 2;
   }
-  if (row < t.m) tile<1, NV, L>(t, b, row);
+  if (row < t.m) old_tile<1, NV, L>(t, b, row);
 }
 
 template <LeftLayout L, typename B>
@@ -95,15 +173,10 @@ void by_width(const MatrixTile& t, const B* b) {
 }  // namespace
 
 void matrix_tile(const MatrixTile& t) {
-  if (t.b_bf16) by_width<LeftLayout::kPacked>(t, t.b_bf16);
-  else if (t.layout == LeftLayout::kPacked) by_width<LeftLayout::kPacked>(t, t.b);
+  if (t.layout == LeftLayout::kPacked) by_width<LeftLayout::kPacked>(t, t.b);
   else if (t.layout == LeftLayout::kHead) by_width<LeftLayout::kHead>(t, t.b);
   else if (t.layout == LeftLayout::kScores) by_width<LeftLayout::kScores>(t, t.b);
   else by_width<LeftLayout::kScoresT>(t, t.b);
-}
-
-void widen(const uint16_t* bf16, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; i += W) store(y + i, load_bf16(bf16 + i));
 }
 
 }  // namespace vlmr1::cpu::VLMR1_ISA

@@ -30,9 +30,41 @@ struct MatrixTile {
   int64_t m, n, k;
   const float* a;
   LeftLayout layout;
-  const float* b;          // rows of at least the panel width (rounded up to a vector) can be read
-  const uint16_t* b_bf16;  // where it is set: B in bf16 instead, for the packed layout
+  const float* b;  // rows of at least the panel width (rounded up to a vector) can be read
   int64_t ldb;
+  float* c;
+  int64_t ldc;
+  bool accumulate;        // start from C instead of 0
+  const float* bias;      // [n] or null
+  const float* residual;  // [m, ldr] or null
+  int64_t ldr;
+};
+
+// How an operand of a product is packed, step by step, four bytes a lane.
+enum class Operand {
+  kF32,      // a step is one k
+  kRounded,  // the same, of numbers rounded to bf16
+  kPairs,    // bf16, a step is two k
+};
+
+// out [steps][width] of in, zero past count and k.
+struct PackBlock {
+  const void* in;     // f32 or bf16
+  bool from_bf16;     // (kRounded leaves such numbers as they are)
+  int64_t stride;     // elements between rows
+  bool k_along_rows;  // in [count][k], or [k][count]
+  int64_t count, k;
+  int64_t width;
+  Operand to;
+  uint32_t* out;
+};
+
+// C [m, n] (=, +=) A [m, k] · B [k, n], then + bias + residual, for one tile of packed operands.
+struct PanelTile {
+  int64_t m, n, k;        // m ≤ tile_rows, n ≤ panel_width
+  const uint32_t* a;      // [steps][tile_rows]
+  const uint32_t* b;      // [steps][panel_width]
+  bool a_pairs, b_pairs;  // pairs of bf16 or f32; a is pairs only where b is
   float* c;
   int64_t ldc;
   bool accumulate;        // start from C instead of 0
@@ -81,9 +113,13 @@ struct KernelTable {
   int vector_width;
   int tile_rows;    // M of a full matrix tile
   int panel_width;  // N of a packed panel
+  bool dots_pairs;  // whether products of pairs of bf16 are one instruction
 
   void (*matrix_tile)(const MatrixTile&);
-  void (*widen)(const uint16_t* bf16, float* y, int64_t n);  // n a multiple of the vector width
+  void (*panel_tile)(const PanelTile&);
+  void (*pack_block)(const PackBlock&);
+  // out [k][width] f32 of pairs [steps][width]; the width a multiple of the vector width
+  void (*widen_pairs)(const uint32_t* pairs, int64_t width, int64_t k, float* out);
   void (*attention_block)(const AttentionBlock&);
   void (*attention_grad_block)(const AttentionGradBlock&);
 

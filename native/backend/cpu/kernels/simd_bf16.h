@@ -1,4 +1,5 @@
 // Pairs of bf16 in the lanes of a vector: lane i holds element 2i in its low half and element 2i + 1 in the high one.
+// round_bits leaves a rounded number in the high half of each lane, gather_high takes those of two vectors in order.
 #pragma once
 
 #include "backend/cpu/kernels/simd.h"
@@ -23,6 +24,23 @@ VLMR1_INLINE Pairs round_bits(F x) {
 VLMR1_INLINE Pairs join(Pairs even, Pairs odd) {
   return _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(even, 16), odd);
 }
+VLMR1_INLINE Pairs gather_high(Pairs a, Pairs b) {
+  const __m512i words = _mm512_add_epi16(
+      _mm512_set1_epi16(1), _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26,
+                                             24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0));
+  return _mm512_permutex2var_epi16(a, words, b);
+}
+VLMR1_INLINE Pairs interleave_low(Pairs a, Pairs b) {
+  const __m512i lanes = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutex2var_epi32(a, lanes, b);
+}
+VLMR1_INLINE Pairs interleave_high(Pairs a, Pairs b) {
+  const __m512i lanes = _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+  return _mm512_permutex2var_epi32(a, lanes, b);
+}
+VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
+  _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), x);
+}
 
 #elif defined(__AVX2__)
 
@@ -41,6 +59,19 @@ VLMR1_INLINE Pairs round_bits(F x) {
   return _mm256_blendv_epi8(rounded, quiet, nan);
 }
 VLMR1_INLINE Pairs join(Pairs even, Pairs odd) { return _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa); }
+VLMR1_INLINE Pairs gather_high(Pairs a, Pairs b) {
+  const __m256i mixed = _mm256_packus_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16));
+  return _mm256_permute4x64_epi64(mixed, 0xd8);
+}
+VLMR1_INLINE Pairs interleave_low(Pairs a, Pairs b) {
+  return _mm256_permute2x128_si256(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b), 0x20);
+}
+VLMR1_INLINE Pairs interleave_high(Pairs a, Pairs b) {
+  return _mm256_permute2x128_si256(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b), 0x31);
+}
+VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
+  _mm256_maskstore_epi32(reinterpret_cast<int*>(p), lane_mask(n), x);
+}
 
 #elif defined(__SSE2__)
 
@@ -61,6 +92,17 @@ VLMR1_INLINE Pairs round_bits(F x) {
 VLMR1_INLINE Pairs join(Pairs even, Pairs odd) {
   return _mm_or_si128(_mm_srli_epi32(even, 16), _mm_and_si128(odd, _mm_set1_epi32(-0x10000)));
 }
+// The signed pack saturates nothing: its inputs are sign-extended words.
+VLMR1_INLINE Pairs gather_high(Pairs a, Pairs b) {
+  return _mm_packs_epi32(_mm_srai_epi32(a, 16), _mm_srai_epi32(b, 16));
+}
+VLMR1_INLINE Pairs interleave_low(Pairs a, Pairs b) { return _mm_unpacklo_epi32(a, b); }
+VLMR1_INLINE Pairs interleave_high(Pairs a, Pairs b) { return _mm_unpackhi_epi32(a, b); }
+VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
+  uint32_t t[4];
+  store_pairs(t, x);
+  for (int i = 0; i < n; ++i) p[i] = t[i];
+}
 
 #elif defined(__ARM_NEON)
 
@@ -79,14 +121,54 @@ VLMR1_INLINE Pairs round_bits(F x) {
 VLMR1_INLINE Pairs join(Pairs even, Pairs odd) {
   return vorrq_u32(vshrq_n_u32(even, 16), vandq_u32(odd, vdupq_n_u32(0xffff0000u)));
 }
+VLMR1_INLINE Pairs gather_high(Pairs a, Pairs b) {
+  return vreinterpretq_u32_u16(vuzp2q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b)));
+}
+VLMR1_INLINE Pairs interleave_low(Pairs a, Pairs b) { return vzip1q_u32(a, b); }
+VLMR1_INLINE Pairs interleave_high(Pairs a, Pairs b) { return vzip2q_u32(a, b); }
+VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
+  uint32_t t[4];
+  store_pairs(t, x);
+  for (int i = 0; i < n; ++i) p[i] = t[i];
+}
 
 #endif
 
 // Rounds to nearest even, as f32_to_bf16 does: lane i of the result is (even[i], odd[i]).
 VLMR1_INLINE Pairs to_pairs(F even, F odd) { return join(round_bits(even), round_bits(odd)); }
 
+// 2W numbers in their order, rounded: the first W in `first`.
+VLMR1_INLINE Pairs narrow(F first, F second) {
+#if defined(__AVX512BF16__)
+  return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+#else
+  return gather_high(round_bits(first), round_bits(second));
+#endif
+}
+
+// Turns W vectors into the W columns of them.
+VLMR1_INLINE void transpose(Pairs (&v)[W]) {
+#pragma GCC unroll 4
+  for (int half = 1; half < W; half *= 2) {
+    Pairs u[W];
+#pragma GCC unroll 8
+    for (int i = 0; i < W / 2; ++i) {
+      u[2 * i] = interleave_low(v[i], v[i + W / 2]);
+      u[2 * i + 1] = interleave_high(v[i], v[i + W / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) v[i] = u[i];
+  }
+}
+
 // x rounded to bf16, in f32.
 VLMR1_INLINE F round_to_bf16(F x) { return high(round_bits(x)); }
+
+#if defined(__AVX512BF16__)
+constexpr bool kDotsPairs = true;
+#else
+constexpr bool kDotsPairs = false;
+#endif
 
 // acc + a_high · b_high, then + a_low · b_low, both fused: the order of the processors that do it in one instruction
 // (they take numbers below 2⁻¹²⁶ for 0).

@@ -1,4 +1,4 @@
-#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/simd_bf16.h"
 #include "backend/cpu/kernels/variants.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
@@ -12,8 +12,11 @@ const KernelTable& table() {
       W,
       kTileRows,
       kPanelWidth,
+      kDotsPairs,
       matrix_tile,
-      widen,
+      panel_tile,
+      pack_block,
+      widen_pairs,
       attention_block,
       attention_grad_block,
       rms_norm,

@@ -6,7 +6,9 @@
 namespace vlmr1::cpu::VLMR1_ISA {
 
 void matrix_tile(const MatrixTile& t);
-void widen(const uint16_t* bf16, float* y, int64_t n);
+void panel_tile(const PanelTile& t);
+void pack_block(const PackBlock& b);
+void widen_pairs(const uint32_t* pairs, int64_t width, int64_t k, float* out);
 void attention_block(const AttentionBlock& b);
 void attention_grad_block(const AttentionGradBlock& b);
 void rms_norm(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e);
