@@ -109,6 +109,8 @@ class CpuBackend final : public Backend {
   Panels packed_weight(const Tensor& w);
   void place_right(const Product& p, int64_t panel, int64_t k0, int64_t k, Operand to, uint32_t* scratch,
                    uint32_t* out) const;
+  template <typename Fn>
+  void in_row_order(int64_t rows, int64_t parts, const Fn& fn);
   void pack_left(const Product& p, Operand to, uint32_t* out);
   void kv_attend(const Tensor& q, const KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                  const AttentionShape& shape, Tensor& out, Tensor* lse);

@@ -8,12 +8,16 @@ namespace vlmr1::cpu {
 namespace {
 
 // K is cut into blocks so that a block of B and some tiles of A stay in the second-level cache. C is stored and loaded
-// between blocks, which rounds nothing. Even, so that no pair is cut.
-constexpr int64_t kBlock = 512;
-constexpr int64_t kLeftBytes = 256 << 10;
+// between blocks, which rounds nothing.
+constexpr int64_t kBlock = 2048;
+constexpr int64_t kLeftBytes = 512 << 10;
 // Rows of B that are laid out at a time, and how much memory they may take: a share of the last-level cache.
-constexpr int64_t kPlacedRows = 4 * kBlock;
+constexpr int64_t kPlacedRows = 4096;
 constexpr int64_t kPlacedBytes = 4 << 20;
+// Of rows that several tiles or panels share so many are read at a time, from one end to the other: each is some pages
+// away from the next.
+constexpr int64_t kRowsAtOnce = 16;
+constexpr int64_t kRowsPerTask = 64;
 // Work below which a task costs more than it brings.
 constexpr int64_t kTaskFlops = 400'000;
 constexpr int64_t kTasksPerThread = 6;
@@ -22,10 +26,18 @@ constexpr int64_t kMixedTiles = 2;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// The same share of k for as few blocks of at most `most` as there can be. Even, so that no pair is cut.
+int64_t even_share(int64_t k, int64_t most) {
+  const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
+  return std::max<int64_t>(2, ceil_div(ceil_div(k, blocks), 2) * 2);
+}
+
 // How a product is cut. Nothing of it changes a result: every element is one sum over ascending k.
 struct Cut {
-  int64_t rows;        // of a full tile
-  int64_t tiles;       // of M
+  int64_t rows;   // of a full tile
+  int64_t tiles;  // of M
+  int64_t k_block;
+  bool k_inside;       // A is in the cache with all of K: panels are read from one end to the other
   int64_t row_blocks;  // groups of tiles whose part of A stays in the cache
   int64_t panels;      // of N
 
@@ -37,7 +49,9 @@ Cut cut_rows(const Product& p, const KernelTable& kernels) {
   Cut cut{};
   cut.rows = kernels.tile_rows;
   cut.tiles = ceil_div(p.m, cut.rows);
-  const int64_t tile_bytes = cut.rows * std::min(p.k, kBlock) * int64_t{sizeof(float)};
+  cut.k_block = even_share(p.k, kBlock);
+  cut.k_inside = cut.tiles * cut.rows * p.k * int64_t{sizeof(float)} <= kLeftBytes;
+  const int64_t tile_bytes = cut.rows * cut.k_block * int64_t{sizeof(float)};
   cut.row_blocks = ceil_div(cut.tiles, std::max<int64_t>(1, kLeftBytes / std::max<int64_t>(1, tile_bytes)));
   cut.panels = ceil_div(p.n, kernels.panel_width);
   return cut;
@@ -66,6 +80,16 @@ Panels CpuBackend::packed_weight(const Tensor& w) {
   return panels;
 }
 
+// fn(k0, k, part, thread) for the parts of all rows [0, rows), some rows at a time.
+template <typename Fn>
+void CpuBackend::in_row_order(int64_t rows, int64_t parts, const Fn& fn) {
+  pool_.run(ceil_div(rows, kRowsPerTask), [&](int64_t task, int thread) {
+    const int64_t end = std::min(rows, (task + 1) * kRowsPerTask);
+    for (int64_t k0 = task * kRowsPerTask; k0 < end; k0 += kRowsAtOnce)
+      for (int64_t part = 0; part < parts; ++part) fn(k0, std::min(kRowsAtOnce, end - k0), part, thread);
+  });
+}
+
 // tiles [⌈M / rows⌉][steps][rows]; what lies past a tile's own rows is never read.
 void CpuBackend::pack_left(const Product& p, Operand to, uint32_t* out) {
   const Cut cut = cut_rows(p, kernels_);
@@ -83,14 +107,12 @@ void CpuBackend::pack_left(const Product& p, Operand to, uint32_t* out) {
     block.out = out + (tile * steps + (to == Operand::kPairs ? k0 / 2 : k0)) * cut.rows;
     kernels_.pack_block(block);
   };
-  // Columns of A are copied several tiles at a time, some rows each: neighbours share cache lines and pages.
-  constexpr int64_t kRowsAtOnce = 64;
-  const int64_t least = p.a_transposed ? 8 : 1;
-  const int64_t group = std::max(least, 32'768 / std::max<int64_t>(1, cut.rows * p.k));
-  ranges(cut.tiles, group, [&](int64_t b, int64_t e) {
-    const int64_t at_once = p.a_transposed ? kRowsAtOnce : std::max<int64_t>(1, p.k);
-    for (int64_t k0 = 0; k0 < p.k; k0 += at_once)
-      for (int64_t t = b; t < e; ++t) pack(t, k0, std::min(at_once, p.k - k0));
+  if (p.a_transposed) {
+    in_row_order(p.k, cut.tiles, [&](int64_t k0, int64_t k, int64_t tile, int) { pack(tile, k0, k); });
+    return;
+  }
+  ranges(cut.tiles, std::max<int64_t>(1, 32'768 / std::max<int64_t>(1, cut.rows * p.k)), [&](int64_t b, int64_t e) {
+    for (int64_t t = b; t < e; ++t) pack(t, 0, p.k);
   });
 }
 
@@ -139,32 +161,47 @@ class Multiply {
 
   // Tiles of a row block times panels [first, last) of the pass.
   void run(const Pass& pass, int64_t row_block, int64_t first, int64_t last) const {
-    for (int64_t k0 = pass.k0; k0 == pass.k0 || k0 < pass.k1; k0 += kBlock)
-      for (int64_t panel = first; panel < last; ++panel) column(pass, row_block, panel, k0);
+    if (cut_.k_inside) {
+      for (int64_t panel = first; panel < last; ++panel)
+        for (int64_t k0 = pass.k0; k0 == pass.k0 || k0 < pass.k1; k0 += cut_.k_block)
+          column(pass, row_block, panel, k0);
+    } else {
+      for (int64_t k0 = pass.k0; k0 == pass.k0 || k0 < pass.k1; k0 += cut_.k_block)
+        for (int64_t panel = first; panel < last; ++panel) column(pass, row_block, panel, k0);
+    }
   }
 
  private:
   void column(const Pass& pass, int64_t row_block, int64_t panel, int64_t k0) const {
     const int64_t width = kernels_.panel_width;
     const int64_t n0 = panel * width;
-    const bool end = std::min(k0 + kBlock, pass.k1) == p_.k;
+    const bool end = std::min(k0 + cut_.k_block, pass.k1) == p_.k;
     const int64_t left_steps = pass.a_pairs ? (p_.k + 1) / 2 : p_.k;
     PanelTile t{};
     t.n = std::min(width, p_.n - n0);
-    t.k = std::min(kBlock, pass.k1 - k0);
+    t.k = std::min(cut_.k_block, pass.k1 - k0);
     t.a_pairs = pass.a_pairs;
     t.b_pairs = pass.b_pairs;
     t.b = right(pass, panel, k0);
     t.ldc = t.ldr = p_.n;
     t.accumulate = p_.accumulate || k0 > 0;
     t.bias = end && p_.bias ? p_.bias + n0 : nullptr;
-    for (int64_t tile = cut_.first_tile(row_block); tile < cut_.first_tile(row_block + 1); ++tile) {
+    const int64_t first_tile = cut_.first_tile(row_block);
+    const int64_t last_tile = cut_.first_tile(row_block + 1);
+    // The first tiles fetch the block of B that comes next.
+    const int64_t steps = pass.b_pairs ? (t.k + 1) / 2 : t.k;
+    const int64_t lines = width * 4 / 64;
+    t.ahead = reinterpret_cast<const char*>(cut_.k_inside ? t.b + steps * width : right(pass, panel + 1, k0));
+    t.ahead_lines = static_cast<int>(last_tile - first_tile == 1 ? lines : 1);
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t m0 = cut_.first_row(tile, p_.m);
       t.m = cut_.first_row(tile + 1, p_.m) - m0;
       t.a = left_ + (tile * left_steps + (pass.a_pairs ? k0 / 2 : k0)) * cut_.rows;
       t.c = p_.c + m0 * p_.n + n0;
       t.residual = end && p_.residual ? p_.residual + m0 * p_.n + n0 : nullptr;
       kernels_.panel_tile(t);
+      t.ahead += t.ahead_lines * steps * 64;
+      if (tile - first_tile + 1 >= lines) t.ahead_lines = 0;
     }
   }
 
@@ -216,23 +253,20 @@ void CpuBackend::product(const Product& p) {
     return;
   }
   // B is laid out by all threads, a part at a time.
-  const int64_t k_most = std::min(p.k, kPlacedRows);
+  const int64_t k_most = even_share(p.k, kPlacedRows);
   const int64_t n_most = std::clamp<int64_t>(kPlacedBytes / std::max<int64_t>(1, k_most * width * 4), 1, cut.panels);
-  const auto placed = lanes(n_most * std::max<int64_t>(1, k_most) * width);
-  const auto scratch = p.panels_transposed ? lanes(pool_.threads() * kBlock * width) : nullptr;
+  const auto placed = lanes(n_most * k_most * width);
+  const auto scratch = p.panels_transposed ? lanes(pool_.threads() * kRowsAtOnce * width) : nullptr;
   for (int64_t n0 = 0; n0 < cut.panels; n0 += n_most) {
-    for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += kPlacedRows) {
-      const int64_t k = std::min(kPlacedRows, p.k - k0);
+    for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += k_most) {
+      const int64_t k = std::min(k_most, p.k - k0);
       const Pass pass{k0,      k0 + k, n0, std::min(cut.panels, n0 + n_most), static_cast<uint32_t*>(placed->data),
                       a_pairs, a_pairs};
       const int64_t steps = a_pairs ? (k + 1) / 2 : k;
-      const int64_t blocks = std::max<int64_t>(1, ceil_div(k, kBlock));
-      pool_.run((pass.last_panel - n0) * blocks, [&](int64_t task, int thread) {
-        const int64_t panel = task / blocks;
-        const int64_t from = task % blocks * kBlock;
-        uint32_t* rows = scratch ? static_cast<uint32_t*>(scratch->data) + thread * kBlock * width : nullptr;
+      in_row_order(k, pass.last_panel - n0, [&](int64_t from, int64_t rows, int64_t panel, int thread) {
+        uint32_t* turned = scratch ? static_cast<uint32_t*>(scratch->data) + thread * kRowsAtOnce * width : nullptr;
         uint32_t* out = static_cast<uint32_t*>(placed->data) + (panel * steps + (a_pairs ? from / 2 : from)) * width;
-        place_right(p, n0 + panel, k0 + from, std::min(kBlock, k - from), left_type, rows, out);
+        place_right(p, n0 + panel, k0 + from, rows, left_type, turned, out);
       });
       compute(pass);
     }

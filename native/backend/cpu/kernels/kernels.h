@@ -65,6 +65,8 @@ struct PanelTile {
   const uint32_t* a;      // [steps][tile_rows]
   const uint32_t* b;      // [steps][panel_width]
   bool a_pairs, b_pairs;  // pairs of bf16 or f32; a is pairs only where b is
+  const char* ahead;      // memory that is needed soon: so many of its lines are fetched a step
+  int ahead_lines;        // 0, 1 or 2
   float* c;
   int64_t ldc;
   bool accumulate;        // start from C instead of 0

@@ -13,12 +13,18 @@ VLMR1_INLINE Pairs load_right(const uint32_t* p) { return load_pairs(p); }
 VLMR1_INLINE F multiply_add(F a, F b, F c) { return fma(a, b, c); }
 VLMR1_INLINE F multiply_add(Pairs a, Pairs b, F c) { return dot_pairs(c, a, b); }
 
-// acc [MR][NV vectors] += a · b over k steps. T: float, or uint32_t for pairs of bf16, two of k in a step.
-// a(m, k) = a[m · a_row + k · a_step], b(k, ·) = b[k · b_step …]: whole vectors are read.
-template <int MR, int NV, typename T>
+// Does nothing between the steps of a tile.
+struct NoFetch {
+  __attribute__((always_inline)) void operator()() {}
+};
+
+// acc [MR][NV vectors] += a · b over k steps. T: float, or uint32_t for pairs of bf16, two of k in a step; fetch() is
+// called before each. a(m, k) = a[m · a_row + k · a_step], b(k, ·) = b[k · b_step …]: whole vectors are read.
+template <int MR, int NV, typename T, typename Fetch = NoFetch>
 VLMR1_INLINE void multiply(const T* a, int64_t a_row, int64_t a_step, const T* b, int64_t b_step, int64_t k,
-                           F (&acc)[MR][NV]) {
+                           F (&acc)[MR][NV], Fetch fetch = {}) {
   for (; k > 0; --k, a += a_step, b += b_step) {
+    fetch();
     decltype(load_right(b)) bv[NV];
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) bv[j] = load_right(b + j * W);

@@ -100,6 +100,9 @@ VLMR1_INLINE void stack(const typename C::From* in, int64_t stride, int64_t k, i
     const bool two = row + 1 < k;
     for (int64_t c = 0; c < width; c += W) {
       const int lanes = static_cast<int>(width - c < W ? width - c : W);
+      // The caller comes back for the rows after these: each is on a page of its own, which nothing else fetches.
+      __builtin_prefetch(a + k * stride + c);
+      if (kRows == 2) __builtin_prefetch(a + (k + 1) * stride + c);
       Pairs x;
       if (c + W <= cols) {
         x = C::rows(a + c, two ? a + stride + c : kNothing);
