@@ -2,7 +2,14 @@ import { addAbortSignal } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
 import type { Command } from "commander";
 import { z } from "zod";
-import { addConfigFlags, modelFields, readCommandConfig, samplingFields, seedField } from "../config/index.js";
+import {
+  addConfigFlags,
+  modelFields,
+  profileField,
+  readCommandConfig,
+  samplingFields,
+  seedField,
+} from "../config/index.js";
 import type { GenerateProgress, NativeCompletion } from "../engine/index.js";
 import { fromSystem, throwIfAborted, usageError } from "../errors/index.js";
 import { type Message, type Processor, type Prompt, placeImages, resolveSampling } from "../processing/index.js";
@@ -19,6 +26,7 @@ const Schema = z.object({
   maxNewTokens: z.int().min(1).default(256).describe("longest completion in tokens"),
   ...samplingFields,
   ...seedField,
+  ...profileField("trace.json"),
 });
 
 type Config = z.output<typeof Schema>;
@@ -44,7 +52,7 @@ export function register(program: Command, context: CliContext): void {
 }
 
 async function promptText(
-  { prompt: flag, image }: Config,
+  { prompt: flag, image, profile }: Config,
   argument: string | undefined,
   { signal }: CliContext,
 ): Promise<string> {
@@ -54,9 +62,7 @@ async function promptText(
   const text = flag ?? argument;
   if (text === undefined) {
     const hint = 'Give --prompt "…", or --prompt - to read standard input.';
-    // The shell's words behind --image are pictures up to the next flag.
-    const taken = image.length > 1 ? ` "${image.at(-1)}" was taken for a picture: a prompt goes before --image.` : "";
-    throw usageError("there is no prompt", hint + taken);
+    throw usageError("there is no prompt", hint + takenPrompt(image, profile));
   }
   if (text !== "-") return text;
   try {
@@ -65,6 +71,13 @@ async function promptText(
     throwIfAborted(signal);
     throw fromSystem(error, "read", "standard input");
   }
+}
+
+/** The shell's words behind --image are pictures up to the next flag, the one behind --profile is its file. */
+function takenPrompt(image: readonly string[], profile: Config["profile"]): string {
+  if (image.length > 1) return ` "${image.at(-1)}" was taken for a picture: a prompt goes before --image.`;
+  if (typeof profile !== "string") return "";
+  return ` "${profile}" was taken for the profile's file: a prompt goes before --profile.`;
 }
 
 async function generate(config: Config, text: string, json: boolean, context: CliContext): Promise<void> {

@@ -3,6 +3,7 @@ import { Engine, type LoadModelOptions, type Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
+import { withProfile } from "./profiling.js";
 
 export interface OpenOptions {
   /** Folder or hub name. */
@@ -16,6 +17,8 @@ export interface OpenOptions {
   minPixels?: number | undefined;
   maxPixels?: number | undefined;
   alpha: "white" | "drop";
+  /** Profile the use; the file of the trace. */
+  profile?: boolean | string | undefined;
 }
 
 export interface LoadOptions {
@@ -49,7 +52,7 @@ export async function withModel<T>(
       stored === undefined ? null : { ...loraArgs(stored.spec, { weights: stored.weights, seed: 0 }), dropout: 0 };
     const train = !gradients ? "none" : lora === null ? "full" : "lora";
     const model = await engine.loadModel(source.directory, { precision, train, lora, signal });
-    return await use({ engine, model, processor });
+    return await withProfile(options.profile, engine, context, () => use({ engine, model, processor }));
   } finally {
     engine.dispose();
   }

@@ -75,6 +75,15 @@ export const samplingFields = {
   repetitionPenalty: z.number().gt(0).optional().describe("over 1: make tokens that were seen less likely; 1: off"),
 };
 
+/** `--profile`, `--profile FILE`; `where` says which file it is without a name. */
+export const profileField = (where: string) => ({
+  profile: z
+    .union([z.boolean(), z.string().min(1)])
+    .transform((given) => (given === "true" ? true : given === "false" ? false : given))
+    .optional()
+    .describe(`record what time goes to, print the largest parts, and write a trace for Perfetto (default: ${where})`),
+});
+
 export const seedField = {
   seed: z.int().min(0).default(0).describe("seed of every random number"),
 };

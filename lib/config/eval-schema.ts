@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { modelFields } from "./common.js";
+import { modelFields, profileField } from "./common.js";
 import { rewardFields } from "./train-schema.js";
 
 /** `vlmr1-native eval`. */
@@ -26,6 +26,7 @@ export const evalSchema = z
       .meta({ description: "most tokens of an answer", aliases: ["maxNewTokens"] }),
     evalBatchSize: z.int().min(1).default(16).describe("questions that are answered together"),
     answers: z.string().optional().describe("write every answer with its scores to this file, as JSONL"),
+    ...profileField("trace.json"),
   })
   .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
     path: ["rewardWeights"],

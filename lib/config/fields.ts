@@ -3,8 +3,8 @@ import { foldName, nearestName, toKebab, toSnake } from "./names.js";
 
 export type AnySchema = z.core.$ZodType;
 
-/** What a field takes, as far as a command line has to know. */
-export type FieldKind = "boolean" | "number" | "string" | "enum" | "array" | "object" | "other";
+/** What a field takes, as far as a command line has to know; "switch": on, off or a file's name. */
+export type FieldKind = "boolean" | "switch" | "number" | "string" | "enum" | "array" | "object" | "other";
 
 export interface Field {
   /** camelCase, the schema's own key. */
@@ -124,6 +124,7 @@ export function kindOf(schema: AnySchema): FieldKind {
   if (def.options === undefined) return "other";
   const kinds = alternatives(bare).map(kindOf);
   for (const kind of ["array", "object"] as const) if (kinds.includes(kind)) return kind;
+  if (kinds.includes("boolean") && kinds.includes("string")) return "switch";
   return kinds.every((kind) => kind === kinds[0]) ? (kinds[0] ?? "other") : "other";
 }
 

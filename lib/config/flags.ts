@@ -39,6 +39,10 @@ function optionsOf(field: Field): Option[] {
     if (field.defaultValue === true) on.hideHelp();
     return [on, off];
   }
+  if (field.kind === "switch") {
+    const off = new Option(`--no-${field.kebab}`, `turn off: ${text}`).hideHelp();
+    return [new Option(`--${field.kebab} [${placeholder(field)}]`, text), off];
+  }
   if (field.kind === "array") return [new Option(`--${field.kebab} <${placeholder(field)}...>`, text)];
   return [new Option(`--${field.kebab} <${placeholder(field)}>`, text)];
 }
@@ -46,6 +50,7 @@ function optionsOf(field: Field): Option[] {
 function placeholder(field: Field): string {
   if (field.kind === "enum") return field.choices.join("|");
   if (field.kind === "number") return "n";
+  if (field.kind === "switch") return "file";
   return field.kind === "object" ? "yaml" : "value";
 }
 

@@ -4,6 +4,7 @@ export {
   imageFields,
   maxShardSizeField,
   modelFields,
+  profileField,
   samplingFields,
   seedField,
 } from "./common.js";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { maxShardSizeField, modelFields, seedField } from "./common.js";
+import { maxShardSizeField, modelFields, profileField, seedField } from "./common.js";
 import { trainableFields } from "./trainable-fields.js";
 
 /**
@@ -55,6 +55,8 @@ const runFields = {
       description: "questions that are answered together in an evaluation",
       aliases: ["perDeviceEvalBatchSize"],
     }),
+  ...profileField("trace.json in the run's folder"),
+  profileSteps: z.int().min(1).default(3).describe("steps that a profile records, after the first one"),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
   saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep"),
   saveModelTo: z

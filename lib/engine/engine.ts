@@ -10,6 +10,7 @@ import type {
   NativeEngine,
   NativeEstimate,
   NativeImage,
+  NativeProfile,
   ProcessImageArgs,
   SaveDType,
 } from "./native-types.js";
@@ -126,6 +127,22 @@ export class Engine {
   async processImage(args: ProcessImageArgs, { signal }: CallOptions = {}): Promise<NativeImage> {
     const native = this.open("processImage");
     return underSignal(signal, (flag) => native.processImage(args, flag));
+  }
+
+  /** From here on every call and kernel of this engine is recorded, until `stopProfile`. Results stay the same bits. */
+  async startProfile({ signal }: CallOptions = {}): Promise<void> {
+    const native = this.open("startProfile");
+    return underSignal(signal, (flag) => native.startProfile(flag));
+  }
+
+  /** What was recorded. Times are in microseconds of `performance.now()`'s clock. */
+  async stopProfile({ signal }: CallOptions = {}): Promise<NativeProfile> {
+    const native = this.open("stopProfile");
+    const profile = await underSignal(signal, (flag) => native.stopProfile(flag));
+    const before = performance.now();
+    const there = native.clock();
+    const here = 500 * (before + performance.now());
+    return { ...profile, start: profile.start.map((time) => time - there + here) };
   }
 
   /** Frees the engine and its models; calls that still wait reject. Safe to call twice. */

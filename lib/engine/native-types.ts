@@ -49,8 +49,35 @@ export interface NativeEngine {
   estimate(args: EstimateArgs, abort: AbortFlag): Promise<NativeEstimate>;
   /** Bytes that tensors of this engine take now and took at most, and what it holds of the system, for reuse too. */
   memory(): { used: number; peak: number; held: number };
+  /** The steady clock that spans are measured by, in microseconds. */
+  clock(): number;
+  /** From here on the engine's thread records spans. Rejects with `ERR_STATE` where it does already. */
+  startProfile(abort: AbortFlag): Promise<void>;
+  /** The spans since then; recording ends. Rejects with `ERR_STATE` where there was no `startProfile`. */
+  stopProfile(abort: AbortFlag): Promise<NativeProfile>;
   /** Ends the thread after the queued verbs were rejected; safe to call twice. */
   dispose(): void;
+}
+
+/**
+ * Spans of the engine's thread as columns, in the order in which they began. A span lies within those that began
+ * before it and end after it.
+ */
+export interface NativeProfile {
+  /** What `name` and `detail` count into: "linear", "T=97 E=64 F=128". */
+  names: string[];
+  details: string[];
+  name: Int32Array;
+  detail: Int32Array;
+  /** Microseconds of `clock()`. */
+  start: Float64Array;
+  duration: Float64Array;
+  /** Floating-point operations, where a span is a product of matrices; else 0. */
+  flops: Float64Array;
+  /** Bytes of the tensors that a span reads and writes; 0 where that is not known. */
+  bytes: Float64Array;
+  /** Spans that there was no room for. */
+  dropped: number;
 }
 
 /** Where in a model a parameter is: the vision tower, the merger that follows it, or the language model. */

@@ -1,8 +1,9 @@
 import type { Row } from "../data/datasets/index.js";
 import { type EncodedRow, encodeRows, type RowFailure } from "../data/encode-rows.js";
-import type { Model, NativeCompletion } from "../engine/index.js";
+import type { GenerateOptions, Model, NativeCompletion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { Processor } from "../processing/index.js";
+import { span } from "../report/spans.js";
 import { expectedAnswer, firstAnswer, sameName } from "../rewards/answer.js";
 import { formatReward } from "../rewards/format.js";
 import { sameNumbers } from "../rewards/numbers.js";
@@ -89,7 +90,7 @@ async function encode(
   failures: RowFailure[],
 ): Promise<EncodedRow[]> {
   const maxPromptTokens = model.info().maxPositionEmbeddings - maxCompletionLength;
-  const result = await encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal });
+  const result = await span("rows", () => encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal }));
   failures.push(...result.failures);
   return result.encoded.filter((row) => row !== undefined);
 }
@@ -101,16 +102,18 @@ async function answerBatch(
   failures: RewardFailure[],
 ): Promise<EvaluatedAnswer[]> {
   const { maxCompletionLength, signal, step, rewardTimeLimit, rewardWeights } = options;
-  const generated = await model.generate({
+  const request: GenerateOptions = {
     prompts: batch.map(({ prompt }) => prompt),
     sampling: { temperature: 0, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens },
     signal,
-  });
+  };
+  const generated = await span("answers", () => model.generate(request));
   const items = batch.map(({ row }, index) => {
     const own = generated[index]?.[0] as NativeCompletion;
     return { row, own, completion: processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true }) };
   });
-  const scores = await scorer.score(items, { step, evaluation: true, timeLimit: rewardTimeLimit, signal });
+  const scoring = { step, evaluation: true, timeLimit: rewardTimeLimit, signal };
+  const scores = await span("rewards", () => scorer.score(items, scoring));
   failures.push(...scores.failures);
   return items.map(({ row, own, completion }, index) => {
     const values = scores.values[index] ?? [];

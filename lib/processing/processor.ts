@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import type { CallOptions, NativeImage, NativePrompt, ProcessImageArgs } from "../engine/index.js";
 import { fromSystem, throwIfAborted, VlmR1Error } from "../errors/index.js";
+import { span, spanSync } from "../report/spans.js";
 import { ChatTemplate } from "./chat-template.js";
 import { type GenerationDefaults, loadGenerationDefaults } from "./generation-config.js";
 import { decodeImage, type ImageSource, imageSize } from "./image.js";
@@ -71,6 +72,7 @@ interface Parts {
 
 const ModelFile = z.looseObject({ image_token_id: z.int().optional() });
 const IMAGE_PAD = "<|image_pad|>";
+const ON_DATA = { track: "data" } as const;
 const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024;
 
 /** Turns messages and pictures into what a model reads. One per model folder; its picture cache is shared by all calls. */
@@ -121,7 +123,7 @@ export class Processor {
     images: readonly ImageSource[] = [],
     options: PromptOptions = {},
   ): Promise<Prompt> {
-    const { text, ids } = this.render(messages, images.length, options);
+    const { text, ids } = spanSync("tokenization", () => this.render(messages, images.length, options), ON_DATA);
     const pictures = await Promise.all(images.map((source) => this.picture(source, options)));
     return { tokens: this.expand(ids, pictures), images: pictures.map(({ image }) => image), text, pictures };
   }
@@ -168,10 +170,12 @@ export class Processor {
   /** Decodes and processes one picture; a file's result is kept while the file does not change. */
   async picture(source: ImageSource, { signal }: CallOptions = {}): Promise<Picture> {
     throwIfAborted(signal);
-    if (typeof source !== "string") return this.makePicture(source, signal);
+    if (typeof source !== "string") return span("picture", () => this.makePicture(source, signal), ON_DATA);
     const path = resolve(source);
     // Callers share the result, so one caller's signal must not end the work of the others.
-    const picture = await this.cache.get(await fileKey(path), () => this.makePicture(source, undefined));
+    const picture = await this.cache.get(await fileKey(path), () =>
+      span("picture", () => this.makePicture(source, undefined), ON_DATA),
+    );
     throwIfAborted(signal);
     return picture;
   }

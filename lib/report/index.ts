@@ -1,5 +1,6 @@
 export { DownloadText } from "./download.js";
 export { JsonlReporter } from "./jsonl.js";
+export type { ProfileEntry, ProfileReport } from "./profile.js";
 export {
   type CompletionRecord,
   type Metrics,

@@ -1,4 +1,5 @@
 import type { DownloadProgress } from "../hub/index.js";
+import type { ProfileReport } from "./profile.js";
 
 /** Names are TRL's, so that dashboards carry over: `reward`, `rewards/<name>/mean`, `completions/mean_length` … */
 export type Metrics = Record<string, number>;
@@ -65,6 +66,8 @@ export interface Reporter {
   onStep?(report: StepReport): void | Promise<void>;
   onEvaluation?(step: number, metrics: Metrics): void | Promise<void>;
   onCheckpoint?(step: number, path: string): void | Promise<void>;
+  /** Where a profile was asked for: once it is written. */
+  onProfile?(profile: ProfileReport): void | Promise<void>;
   /** Something that went wrong without stopping the run. */
   onWarning?(message: string): void | Promise<void>;
   onEnd?(end: RunEnd): void | Promise<void>;
@@ -96,6 +99,10 @@ export class Reporters implements Required<Reporter> {
 
   async onCheckpoint(step: number, path: string): Promise<void> {
     for (const reporter of this.reporters) await reporter.onCheckpoint?.(step, path);
+  }
+
+  async onProfile(profile: ProfileReport): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onProfile?.(profile);
   }
 
   async onWarning(message: string): Promise<void> {

@@ -1,6 +1,7 @@
 import type { DownloadProgress } from "../hub/index.js";
 import { DownloadText } from "./download.js";
 import { formatDuration, formatNumber, formatShare } from "./format.js";
+import { formatProfile, type ProfileReport } from "./profile.js";
 import type { Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "./reporter.js";
 
 /** The part of a stream that the reporter needs. */
@@ -29,6 +30,7 @@ export class TerminalReporter implements Reporter {
   private run: RunStart | undefined;
   private last: StepReport | undefined;
   private phase: Progress | undefined;
+  private profile: ProfileReport | undefined;
   private startedAt = 0;
   /** Milliseconds that the steps of this run took. */
   private stepTime = 0;
@@ -84,6 +86,12 @@ export class TerminalReporter implements Reporter {
     this.print(`evaluation after step ${step}: ${shown.join("  ")}`);
   }
 
+  /** The table comes at the end, where it is seen. */
+  onProfile(profile: ProfileReport): void {
+    this.profile = profile;
+    this.print(`profile: ${profile.path}`);
+  }
+
   onWarning(message: string): void {
     this.print(`warning: ${message}`);
   }
@@ -93,6 +101,7 @@ export class TerminalReporter implements Reporter {
     if (this.drawn !== "") this.options.screen.write("\n");
     this.drawn = "";
     const saved = checkpoint === undefined ? "" : `, checkpoint ${checkpoint}`;
+    for (const line of this.profile === undefined ? [] : formatProfile(this.profile)) this.print(line);
     this.print(`${status} after ${step} steps in ${formatDuration(this.now() - this.startedAt)}${saved}`);
   }
 

@@ -1,6 +1,7 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { Model, SamplingArgs } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
+import { span } from "../report/spans.js";
 import type { Scorer } from "../rewards/score.js";
 import { computeAdvantages } from "./advantages.js";
 import { GrpoStep, type JudgedGroup } from "./grpo-step.js";
@@ -35,12 +36,13 @@ export class GrpoObjective implements Objective {
 
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
     const { config, model, processor, rows } = this.parts;
-    const placed = await rows.take(plan.places, context);
-    const groups = await rollout(model, processor, placed, this.rolloutOptions(), context);
+    const placed = await span("rows", () => rows.take(plan.places, context));
+    const options = this.rolloutOptions();
+    const groups = await span("rollout", () => rollout(model, processor, placed, options, context));
     const { judged, metrics } = await this.judge(groups, plan.step, context);
     // With beta = 0 a group without advantage adds nothing to the gradient; with KL every group does.
     const kept = config.beta > 0 ? judged : judged.filter(({ advantages }) => advantages.some((value) => value !== 0));
-    const reference = await this.referenceLogProbs(kept, context);
+    const reference = await span("reference", () => this.referenceLogProbs(kept, context));
     const skipped = groups.length === 0 ? 0 : 1 - kept.length / groups.length;
     const micro = packGroups(kept, config.maxTokensPerMicrobatch, ({ native }) => groupTokens(native));
     return new GrpoStep({
@@ -71,7 +73,7 @@ export class GrpoObjective implements Objective {
     const { config, scorer } = this.parts;
     const items = groups.flatMap(({ row, texts }) => texts.map((completion) => ({ row, completion })));
     const options = { step, evaluation: false, timeLimit: config.rewardTimeout * 1000, signal: context.signal };
-    const { values, failures } = await scorer.score(items, options);
+    const { values, failures } = await span("rewards", () => scorer.score(items, options));
     for (const { reward, row, message } of failures) context.warn(`reward ${reward}, row ${row}: ${message}`);
     const { advantages, combined, zeroStdShare } = computeAdvantages(values, {
       numGenerations: config.numGenerations,

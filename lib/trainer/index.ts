@@ -1,5 +1,15 @@
 export type { EvaluatedAnswer, Evaluation, HeldOutScores } from "../eval/index.js";
-export type { CompletionRecord, Metrics, Progress, Reporter, RunEnd, RunStart, StepReport } from "../report/index.js";
+export type {
+  CompletionRecord,
+  Metrics,
+  ProfileEntry,
+  ProfileReport,
+  Progress,
+  Reporter,
+  RunEnd,
+  RunStart,
+  StepReport,
+} from "../report/index.js";
 export { type AdvantageOptions, type Advantages, computeAdvantages } from "./advantages.js";
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
 export type { GrpoTrainerOptions, SftTrainerOptions, TrainerOptions } from "./options.js";

@@ -1,6 +1,7 @@
 import type { Model, StepOptions } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
+import { span } from "../report/spans.js";
 import type { DataOrder } from "./data-order.js";
 import type { Guards } from "./guards.js";
 import type { Objective, PreparedStep, StepContext } from "./objective.js";
@@ -70,7 +71,7 @@ async function updateWeights(
     // Once the weights have changed the step cannot be dropped any more.
     const signal = iteration === 0 ? context.signal : undefined;
     await accumulate(parts, prepared, { step, iteration }, { ...context, signal });
-    const result = await model.step(settings);
+    const result = await span("optimizer step", () => model.step(settings));
     guards.check(step, result, context.warn);
     gradNorm += result.gradNorm / objective.iterations;
   }
@@ -87,7 +88,8 @@ async function accumulate(
   try {
     for (const [index, batch] of batches.entries()) {
       const dropoutSeed = new RandomStream(seed, DROPOUT, step, iteration, index).next();
-      prepared.observe(iteration, index, await model.accumulate({ ...batch, dropoutSeed, signal }));
+      const result = await span("micro-batch", () => model.accumulate({ ...batch, dropoutSeed, signal }));
+      prepared.observe(iteration, index, result);
       onProgress({ phase: "training", fraction: (iteration + (index + 1) / batches.length) / objective.iterations });
     }
     throwIfAborted(signal);

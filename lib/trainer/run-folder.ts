@@ -16,6 +16,7 @@ export interface RunFile {
 
 const RUN_FILE = "run.json";
 const CONFIG_FILE = "config.yaml";
+export const TRACE_FILE = "trace.json";
 /** What a run writes; nothing else in the folder is ever removed. */
 const OWN_FILES = [
   RUN_FILE,
@@ -25,6 +26,7 @@ const OWN_FILES = [
   "before.json",
   "after.json",
   "summary.json",
+  TRACE_FILE,
 ];
 const OWN_FOLDERS = ["checkpoints"];
 

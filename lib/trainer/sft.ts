@@ -2,6 +2,7 @@ import type { SftConfig } from "../config/train-schema.js";
 import type { AccumulateResult, NativeGroup } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
 import type { Metrics } from "../report/index.js";
+import { span } from "../report/spans.js";
 import { groupTokens, packGroups } from "./micro-batches.js";
 import type { MicroBatch, Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import type { RowSource } from "./rows.js";
@@ -27,7 +28,7 @@ export class SftObjective implements Objective {
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
     const { processor, rows, config } = this.parts;
     const groups: NativeGroup[] = [];
-    for (const { row, prompt } of await rows.take(plan.places, context)) {
+    for (const { row, prompt } of await span("rows", () => rows.take(plan.places, context))) {
       const answer = row.solution === "" ? new Int32Array() : processor.answerTokens(row.solution);
       const tokens = prompt.tokens.length + answer.length;
       if (answer.length === 0) context.warn(`row ${row.id} is left out: it has no answer to learn`);

@@ -3,9 +3,10 @@ import { type AdapterIdentity, rankRange } from "../adapters/index.js";
 import { parseSize } from "../config/index.js";
 import type { CallOptions, StepOptions } from "../engine/index.js";
 import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/index.js";
-import { type Evaluation, evaluate } from "../eval/index.js";
+import { type EvaluateOptions, type Evaluation, evaluate } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
 import { JsonlReporter, Reporters, type RunEnd, type RunStart, type StepReport } from "../report/index.js";
+import { span } from "../report/spans.js";
 import { listCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
@@ -14,9 +15,10 @@ import { type LoopParts, trainStep } from "./loop.js";
 import { namesToResume, withCommits } from "./model-names.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
+import { firstProfiled, Profiler } from "./profiler.js";
 import { resumeRun } from "./resume.js";
 import { NAMED_ABOVE, RowSource } from "./rows.js";
-import { claimRunFolder, clearRunFolder, writeRunConfig, writeRunFile } from "./run-folder.js";
+import { claimRunFolder, clearRunFolder, TRACE_FILE, writeRunConfig, writeRunFile } from "./run-folder.js";
 import { checkTargets, type SaveTrainedOptions, saveTrained } from "./save-trained.js";
 import { learningRateAt } from "./schedule.js";
 import { closeSession, openSession, type Session } from "./session.js";
@@ -31,6 +33,7 @@ interface OpenRun {
   resumed: boolean;
   /** The newest checkpoint. */
   checkpoint: { step: number; path: string } | undefined;
+  profiler: Profiler | undefined;
 }
 
 /**
@@ -86,10 +89,8 @@ export class Trainer {
       await this.writeRunFile(run, "running");
       const { totalSteps } = run.parts;
       while (run.state.step < totalSteps) {
-        const report = await this.step(run, signal);
-        if (this.isDue(this.config.evalSteps, run)) await this.evaluate({ signal });
-        if (this.isDue(this.config.saveSteps, run)) await this.saveCheckpoint(run);
-        yield report;
+        const advance = () => this.advance(run, signal);
+        yield await (run.profiler?.around(run.state.step, advance) ?? advance());
       }
       checkTrained(run);
       await this.saveCheckpoint(run);
@@ -105,6 +106,7 @@ export class Trainer {
       await this.saveCheckpoint(run);
       throw signal?.aborted ? abortReason(signal) : error;
     } finally {
+      await run.profiler?.end();
       await this.writeRunFile(run, status).catch((error: Error) => {
         if (status === "finished") throw error;
         // The caller must hear of what ended the run.
@@ -121,19 +123,17 @@ export class Trainer {
     const { config } = this;
     const { model, processor, scorer, evalRows: rows } = session;
     if (rows === undefined) throw new VlmR1Error("ERR_CONFIG", "eval_dataset: must be given for an evaluation");
-    const evaluation = await evaluate(
-      { model, processor, scorer, rows },
-      {
-        rewardWeights: config.rewardWeights,
-        rewardTimeLimit: config.rewardTimeout * 1000,
-        maxCompletionLength: config.maxCompletionLength,
-        promptSuffix: config.promptSuffix,
-        batchSize: config.evalBatchSize,
-        step: state.step,
-        signal,
-        onProgress: (fraction) => this.reporters.onProgress({ phase: "evaluating", fraction }),
-      },
-    );
+    const options: EvaluateOptions = {
+      rewardWeights: config.rewardWeights,
+      rewardTimeLimit: config.rewardTimeout * 1000,
+      maxCompletionLength: config.maxCompletionLength,
+      promptSuffix: config.promptSuffix,
+      batchSize: config.evalBatchSize,
+      step: state.step,
+      signal,
+      onProgress: (fraction) => this.reporters.onProgress({ phase: "evaluating", fraction }),
+    };
+    const evaluation = await span("evaluation", () => evaluate({ model, processor, scorer, rows }, options));
     for (const { row, message } of evaluation.failures.rows) this.warnings.add(`row ${row.id} is left out: ${message}`);
     for (const { reward, row, message } of evaluation.failures.rewards) {
       this.warnings.add(`reward ${reward}, row ${row}: ${message}`);
@@ -182,7 +182,7 @@ export class Trainer {
     const { plan } = this.options;
     const { config } = plan;
     const checkpoints = config.resume ? await listCheckpoints(this.outputDir) : [];
-    const { resume, overwriteOutputDir, ...rest } = config;
+    const { resume, overwriteOutputDir, profile, profileSteps, ...rest } = config;
     const lasting = { ...rest, outputDir: this.outputDir };
     const warn = (message: string) => this.warnings.add(message);
     if (checkpoints.length === 0) {
@@ -196,7 +196,8 @@ export class Trainer {
       const { source } = session;
       await checkTargets(config, session);
       if (checkpoints.length === 0) await clearRunFolder(this.outputDir, [source.directory, source.adapter]);
-      const run: OpenRun = { session, ...this.makeParts(session), resumed: false, checkpoint: undefined };
+      const parts = this.makeParts(session);
+      const run: OpenRun = { session, ...parts, resumed: false, checkpoint: undefined, profiler: undefined };
       if (checkpoints.length > 0) {
         const resumed = await resumeRun(checkpoints, session, run.state, warn);
         run.state = resumed.state;
@@ -205,6 +206,7 @@ export class Trainer {
       }
       // Also where it goes on: the next one that does is to have the options of this one.
       await writeRunConfig(this.outputDir, withCommits(lasting, source.names));
+      run.profiler = this.makeProfiler(run);
       run.parts.guards = new Guards(() => run.checkpoint?.path);
       await this.announce(run);
       return run;
@@ -236,6 +238,19 @@ export class Trainer {
     return { parts, state: newState(plan, session, totalSteps) };
   }
 
+  private makeProfiler({ session, state, parts }: OpenRun): Profiler | undefined {
+    const { profile = false, profileSteps } = this.config;
+    if (profile === false) return undefined;
+    return new Profiler({
+      engine: session.engine,
+      path: profile === true ? join(this.outputDir, TRACE_FILE) : profile,
+      firstStep: firstProfiled(state.step, parts.totalSteps),
+      steps: profileSteps,
+      onProfile: (report) => this.reporters.onProfile(report),
+      warn: (message) => this.warnings.add(message),
+    });
+  }
+
   private async announce({ session, state, parts }: OpenRun): Promise<void> {
     const { parameters, trainableParameters } = session.model.info();
     await this.reporters.onStart({
@@ -251,6 +266,13 @@ export class Trainer {
     await this.warnings.flush();
   }
 
+  private async advance(run: OpenRun, signal: AbortSignal | undefined): Promise<StepReport> {
+    const report = await this.step(run, signal);
+    if (this.isDue(this.config.evalSteps, run)) await this.evaluate({ signal });
+    if (this.isDue(this.config.saveSteps, run)) await this.saveCheckpoint(run);
+    return report;
+  }
+
   private async step(run: OpenRun, signal: AbortSignal | undefined): Promise<StepReport> {
     const context: StepContext = {
       signal,
@@ -259,11 +281,12 @@ export class Trainer {
     };
     const { state, parts } = run;
     try {
-      const report = await trainStep(parts, state, context);
+      const args = { step: state.step + 1 };
+      const report = await span("training step", () => trainStep(parts, state, context), { args });
       state.position = Math.min(parts.end, state.step * this.config.promptsPerStep);
       state.history.push(historyEntry(report));
       await this.warnings.flush();
-      await this.reporters.onStep(report);
+      await span("reports", () => this.reporters.onStep(report));
       return report;
     } finally {
       await this.warnings.flush();
@@ -280,7 +303,8 @@ export class Trainer {
     if (run.checkpoint?.step === state.step || state.step === 0) return;
     const { saveDtype: dtype, saveTotalLimit: keep } = this.config;
     const { outputDir: runFolder, maxShardBytes } = this;
-    run.checkpoint = await saveCheckpoint({ runFolder, model, adapter, state, dtype, maxShardBytes, keep });
+    const options = { runFolder, model, adapter, state, dtype, maxShardBytes, keep };
+    run.checkpoint = await span("checkpoint", () => saveCheckpoint(options));
     await this.reporters.onCheckpoint(state.step, run.checkpoint.path);
   }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "backend/profiled_backend.h"
 #include "binding/arguments.h"
 #include "binding/errors.h"
 #include "binding/results.h"
@@ -18,13 +19,27 @@ struct LoadedModel {
 };
 
 LoadedModel load_into(EngineContents& engine, const LoadModelArguments& args) {
+  const Span span("loadModel");
   std::unique_ptr<Model> model = Model::load(*engine.backend, args.directory, args.options);
   const LoadedModel loaded{engine.next_model++, model->info()};
   engine.models.emplace(loaded.id, std::move(model));
   return loaded;
 }
 
+Nothing start_trace(EngineContents& engine) {
+  check(engine.trace == nullptr, ErrorCode::kState, "startProfile: this engine is being profiled already");
+  engine.trace = std::make_unique<TraceLog>();
+  return {};
+}
+
+TraceTable stop_trace(EngineContents& engine) {
+  check(engine.trace != nullptr, ErrorCode::kState, "stopProfile: this engine is not being profiled");
+  const std::unique_ptr<TraceLog> log = std::move(engine.trace);
+  return log->table();
+}
+
 Picture make_picture(const ProcessImageArguments& args) {
+  const Span span("processImage");
   const std::vector<uint8_t> resized =
       resize_bicubic(args.rgb.data(), args.width, args.height, args.resized_width, args.resized_height);
   return pack_patches(resized, args.resized_width, args.resized_height, args.patches);
@@ -44,6 +59,9 @@ Napi::Function EngineObject::define(Napi::Env env) {
                          InstanceMethod<&EngineObject::init_model>("initModel"),
                          InstanceMethod<&EngineObject::estimate>("estimate"),
                          InstanceMethod<&EngineObject::process_image>("processImage"),
+                         InstanceMethod<&EngineObject::clock>("clock"),
+                         InstanceMethod<&EngineObject::start_profile>("startProfile"),
+                         InstanceMethod<&EngineObject::stop_profile>("stopProfile"),
                          InstanceMethod<&EngineObject::dispose>("dispose"),
                      });
 }
@@ -61,7 +79,8 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
       isa_ = args.isa.empty() ? cpu_isa_info().selected : args.isa;
       backend = make_cpu_backend({threads_, args.isa});
     }
-    engine_ = std::make_shared<EngineHandle>(EngineThread::start(info.Env(), std::move(backend)));
+    engine_ =
+        std::make_shared<EngineHandle>(EngineThread::start(info.Env(), make_profiled_backend(std::move(backend))));
   });
 }
 
@@ -81,8 +100,8 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
   });
 }
 
-Call EngineObject::call(const Napi::CallbackInfo& info, const char* verb, bool interruptible) {
-  return {info.Env(), verb, info.This().As<Napi::Object>(), info[1], {}, interruptible};
+Call EngineObject::call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index) {
+  return {info.Env(), verb, info.This().As<Napi::Object>(), info[abort_index], {}};
 }
 
 Napi::Value EngineObject::describe_model(const Napi::CallbackInfo& info) {
@@ -141,6 +160,24 @@ Napi::Value EngineObject::process_image(const Napi::CallbackInfo& info) {
     };
     auto wrap = [](Napi::Env env, const Picture& picture) { return to_js(env, picture); };
     return engine_->thread->post(info.Env(), make_job(call(info, "processImage"), std::move(run), std::move(wrap)));
+  });
+}
+
+Napi::Value EngineObject::clock(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), trace_clock()); }
+
+Napi::Value EngineObject::start_profile(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "startProfile", [&] {
+    auto run = [](EngineContents& engine, Job&) { return start_trace(engine); };
+    auto wrap = [](Napi::Env env, const Nothing& nothing) { return to_js(env, nothing); };
+    return engine_->thread->post(info.Env(), make_job(call(info, "startProfile", 0), std::move(run), std::move(wrap)));
+  });
+}
+
+Napi::Value EngineObject::stop_profile(const Napi::CallbackInfo& info) {
+  return guarded_promise(info.Env(), "stopProfile", [&] {
+    auto run = [](EngineContents& engine, Job&) { return stop_trace(engine); };
+    auto wrap = [](Napi::Env env, const TraceTable& trace) { return to_js(env, trace); };
+    return engine_->thread->post(info.Env(), make_job(call(info, "stopProfile", 0), std::move(run), std::move(wrap)));
   });
 }
 

@@ -32,9 +32,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value init_model(const Napi::CallbackInfo& info);
   Napi::Value estimate(const Napi::CallbackInfo& info);
   Napi::Value process_image(const Napi::CallbackInfo& info);
+  Napi::Value clock(const Napi::CallbackInfo& info);
+  Napi::Value start_profile(const Napi::CallbackInfo& info);
+  Napi::Value stop_profile(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  Call call(const Napi::CallbackInfo& info, const char* verb, bool interruptible = true);
+  Call call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index = 1);
 
   std::shared_ptr<EngineHandle> engine_;
   std::string device_;

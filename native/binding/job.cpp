@@ -73,6 +73,7 @@ void Job::forget() {
 
 void Job::execute(EngineContents& contents, EngineThread& thread) {
   thread_ = &thread;
+  const TraceScope trace(contents.trace.get());
   try {
     stop().check();
     if (interruptible_) contents.backend->set_stop(stop());

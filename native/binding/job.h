@@ -14,6 +14,7 @@
 #include "backend/backend.h"
 #include "binding/errors.h"
 #include "core/stop.h"
+#include "core/trace.h"
 #include "models/model.h"
 #include "rl/generate.h"
 
@@ -26,6 +27,8 @@ struct EngineContents {
   std::unique_ptr<Backend> backend;
   std::map<uint64_t, std::unique_ptr<Model>> models;
   uint64_t next_model = 1;
+  // While the engine is profiled.
+  std::unique_ptr<TraceLog> trace;
   // Throws ERR_STATE for a model that was freed.
   Model& model(uint64_t id) const;
 };

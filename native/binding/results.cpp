@@ -23,6 +23,12 @@ Napi::Value typed_array(Napi::Env env, const std::vector<int32_t>& values) {
   return array;
 }
 
+Napi::Value typed_array(Napi::Env env, const std::vector<double>& values) {
+  auto array = Napi::Float64Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
 // fn(item, index) for each item of a list.
 template <typename List, typename Fn>
 Napi::Array array_of(Napi::Env env, const List& list, const Fn& fn) {
@@ -161,6 +167,20 @@ Napi::Value to_js(Napi::Env env, const StepResult& result) {
   object.Set("gradNorm", number(env, double{result.grad_norm}));
   object.Set("skipped", Napi::Boolean::New(env, result.skipped));
   object.Set("nonFinite", to_js(env, result.non_finite));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const TraceTable& trace) {
+  auto object = Napi::Object::New(env);
+  object.Set("names", to_js(env, trace.names));
+  object.Set("details", to_js(env, trace.details));
+  object.Set("name", typed_array(env, trace.name));
+  object.Set("detail", typed_array(env, trace.detail));
+  object.Set("start", typed_array(env, trace.start));
+  object.Set("duration", typed_array(env, trace.duration));
+  object.Set("flops", typed_array(env, trace.flops));
+  object.Set("bytes", typed_array(env, trace.bytes));
+  object.Set("dropped", number(env, trace.dropped));
   return object;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/trace.h"
 #include "models/inputs.h"
 #include "models/model.h"
 #include "optim/adamw.h"
@@ -28,5 +29,6 @@ Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& com
 Napi::Value to_js(Napi::Env env, const TokenScores& scores);
 Napi::Value to_js(Napi::Env env, const AccumulateResult& result);
 Napi::Value to_js(Napi::Env env, const StepResult& result);
+Napi::Value to_js(Napi::Env env, const TraceTable& trace);
 
 }  // namespace vlmr1::binding

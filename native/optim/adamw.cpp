@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "backend/backend.h"
+#include "core/trace.h"
 
 namespace vlmr1 {
 
@@ -26,6 +27,7 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
   check_options(options);
   check(parameters.trains(), ErrorCode::kState, "step: the model has no trainable parameters");
   StepResult result;
+  Span norm_span("gradient norm");
   double squares = 0.0;
   for (const Parameter& p : parameters.all()) {
     if (!p.trainable) continue;
@@ -33,6 +35,7 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
     if (!std::isfinite(part) && result.non_finite.size() < 10) result.non_finite.push_back(p.name);
     squares += part;
   }
+  norm_span.end();
   const double norm = std::sqrt(squares);
   result.grad_norm = static_cast<float>(norm);
   if (!std::isfinite(norm)) {
@@ -40,6 +43,7 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
     parameters.zero_grad(backend);
     return result;
   }
+  const Span update_span("update");
   const int64_t t = ++parameters.step_count;
   AdamWStep step{};
   step.learning_rate = options.learning_rate;

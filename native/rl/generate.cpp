@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "core/trace.h"
 #include "models/batching.h"
 #include "ops/linear.h"
 #include "ops/rows.h"
@@ -81,6 +82,7 @@ class Generation {
  private:
   // Encodes every prompt once; the logits of its last token are the first of all its completions.
   Tensor prefill() {
+    const Span span("prefill", "prompts", static_cast<int64_t>(prompts_.size()));
     std::vector<const Prompt*> list;
     for (const Prompt& prompt : prompts_) list.push_back(&prompt);
     const PackedBatch batch = pack_prompts(model_, list);
@@ -119,6 +121,7 @@ class Generation {
   }
 
   Tensor decode() {
+    const Span span("decode step", "rows", static_cast<int64_t>(active_.size()));
     PackedBatch batch;
     cache_.clear_runs();
     for (int32_t r : active_) {
@@ -142,6 +145,7 @@ class Generation {
   }
 
   void take_tokens(const Tensor& logits) {
+    const Span span("sampling", "rows", static_cast<int64_t>(active_.size()));
     std::vector<SampleRow> samples;
     for (int32_t r : active_) {
       const Row& row = rows_[r];

@@ -1,5 +1,6 @@
 #include "rl/objective.h"
 
+#include "core/trace.h"
 #include "models/batching.h"
 #include "ops/logprob.h"
 #include "ops/rows.h"
@@ -16,6 +17,7 @@ std::vector<float> to_host(Backend& backend, const Tensor& x) {
 
 ops::HeadLogProb forward(Graph& graph, Model& model, const PackedGroups& packed, AttentionContext& attention,
                          float temperature) {
+  const Span span("forward", "tokens", packed.batch.tree->tokens);
   const Variable hidden = model.hidden(graph, packed.batch, attention);
   const Variable rows = model.final_norm(graph, ops::gather_rows(graph, hidden, packed.rows));
   return ops::head_log_prob(graph, rows, nn::leaf(model.head()), packed.targets, temperature);
@@ -108,9 +110,12 @@ AccumulateResult accumulate(Model& model, const std::vector<Group>& groups, cons
   Graph graph(backend, true, {AdapterMode::Use::kOn, true, objective.dropout_seed});
   const ops::HeadLogProb out = forward(graph, model, packed, attention, objective.loss.temperature);
   const std::vector<float> logp = to_host(backend, out.logp.value());
+  Span loss_span("loss");
   const LossResult loss = grpo_loss(logp, old_logp, ref_logp, sequences, objective.loss);
+  loss_span.end();
   // A batch without pictures reaches nothing of what trains where that is in the vision tower or the merger.
   if (out.logp.needs_grad()) {
+    const Span span("backward");
     Tensor dlogp = backend.empty({static_cast<int64_t>(logp.size())});
     backend.upload(dlogp, loss.dlogp.data());
     graph.backward(out.logp, dlogp);

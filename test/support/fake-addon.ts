@@ -9,6 +9,7 @@ import type {
   NativeEstimate,
   NativeImage,
   NativeModel,
+  NativeProfile,
   ProcessImageArgs,
 } from "../../lib/engine/native-types.js";
 import { tinyParameters } from "./tiny-parameters.js";
@@ -63,6 +64,9 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
     estimate: NativeEngine["estimate"] = (args, flag) =>
       answer("estimate", args, flag, () => fakeEstimate(args, model.info()));
     memory = () => ({ used: 1, peak: 2, held: 2 });
+    clock = () => 1000 * performance.now();
+    startProfile: NativeEngine["startProfile"] = (flag) => answer("startProfile", undefined, flag, () => undefined);
+    stopProfile: NativeEngine["stopProfile"] = (flag) => answer("stopProfile", undefined, flag, emptyProfile);
     dispose = () => {
       calls.push({ verb: "engine.dispose", args: undefined });
     };
@@ -169,6 +173,13 @@ function fakeEstimate(args: EstimateArgs, info: NativeEstimate["info"]): NativeE
       { name: "train", use: { ...none, weights, activations }, held: weights + activations + 500 },
     ],
   };
+}
+
+function emptyProfile(): NativeProfile {
+  const none = new Float64Array();
+  const numbers = new Int32Array();
+  const columns = { start: none, duration: none, flops: none, bytes: none, name: numbers, detail: numbers };
+  return { names: [], details: [], ...columns, dropped: 0 };
 }
 
 async function untilRaised(flag: AbortFlag): Promise<never> {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/trace.h"
 #include "models/qwen2_5_vl/windows.h"
 #include "ops/rows.h"
 
@@ -28,6 +29,7 @@ Tower::Tower(const VisionConfig& config, ParameterStore& p, bool checkpointing)
 }
 
 Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const {
+  const Span span("vision tower", "pictures", static_cast<int64_t>(pictures.size()));
   Backend& backend = graph.backend();
   const WindowLayout windows = window_layout(config_, pictures);
   // A window lies within a frame, so frames are whole in this order too.
@@ -39,6 +41,7 @@ Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const 
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const std::shared_ptr<const SegmentTree> tree = config_.is_full(static_cast<int64_t>(i)) ? frames : windows.tree;
     const auto run = [&block = blocks_[i], rope, tree](Graph& g, const Variable& in) {
+      const Span layer_span("vision layer");
       const Variable y = block.attention(g, block.norm1(g, in), in, rope, tree);
       return block.mlp(g, block.norm2(g, y), y);
     };

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/trace.h"
 namespace vlmr1::qwen2_vl {
 
 namespace {
@@ -27,6 +28,7 @@ Tower::Tower(const VisionConfig& config, ParameterStore& p, bool checkpointing)
 }
 
 Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const {
+  const Span span("vision tower", "pictures", static_cast<int64_t>(pictures.size()));
   Backend& backend = graph.backend();
   const std::vector<int32_t> order = qwen_vl::picture_order(pictures);
   const std::shared_ptr<const SegmentTree> frames = qwen_vl::frame_tree(pictures);
@@ -34,6 +36,7 @@ Variable Tower::features(Graph& graph, const qwen_vl::Pictures& pictures) const 
   Variable x = patch_embed_(graph, Variable(qwen_vl::upload_patches(backend, config_.patches, pictures, order)));
   for (const Block& block : blocks_) {
     const auto run = [&block, rope, frames](Graph& g, const Variable& in) {
+      const Span layer_span("vision layer");
       const Variable y = block.attention(g, block.norm1(g, in), in, rope, frames);
       return block.mlp(g, block.norm2(g, y), y);
     };

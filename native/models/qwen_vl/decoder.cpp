@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/trace.h"
 #include "ops/rows.h"
 
 namespace vlmr1::qwen_vl {
@@ -34,6 +35,7 @@ Variable Decoder::embed(Graph& graph, const std::vector<int32_t>& tokens) const 
 
 Variable Decoder::layer(Graph& graph, int index, const Variable& x, const ops::RopeTable& rope,
                         AttentionContext& attention) const {
+  const Span span("decoder layer", "layer", index);
   const Layer& l = layers_[index];
   const int64_t d = config_.head_size;
   const AttentionShape shape{config_.heads, config_.kv_heads, d, 1.0f / std::sqrt(static_cast<float>(d)), products_};

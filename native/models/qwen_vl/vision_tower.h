@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "autograd/graph.h"
+#include "core/trace.h"
 #include "models/qwen_vl/patches.h"
 #include "nn/layers.h"
 #include "ops/activation.h"
@@ -41,6 +42,7 @@ struct Merger {
   nn::Linear in, out;
   int64_t unit = 0;  // patches of a token
   Variable operator()(Graph& graph, const Variable& features) const {
+    const Span span("merger", "tokens", features.shape().rows());
     const Variable normed = norm(graph, split_rows(graph, features, unit));
     return out(graph, ops::gelu(graph, in(graph, join_rows(graph, normed, unit)), GeluKind::kExact));
   }

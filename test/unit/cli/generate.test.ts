@@ -190,6 +190,7 @@ describe("generate", () => {
     [["--prompt", "x"], 2, "model: must be given"],
     [["--model", MODEL], 2, "there is no prompt"],
     [["--model", MODEL, "--image", "a.png", "What?"], 2, '"What?" was taken for a picture'],
+    [["--model", MODEL, "--profile", "What?"], 2, '"What?" was taken for the profile\'s file'],
     [["--model", MODEL, "--prompt", "x", "y"], 2, "given twice"],
     [["--model", MODEL, "--prompt", "x", "--top-p", "2"], 2, "top_p (from --top-p): expected at most 1, got 2"],
     [["--model", MODEL, "--prompt", "x", "--tempreature", "1"], 2, "Did you mean --temperature?"],

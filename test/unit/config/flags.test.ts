@@ -22,6 +22,7 @@ const Schema = z.object({
   topK: z.int().min(0).optional(),
   freezeVision: z.boolean().default(true),
   verbose: z.boolean().default(false),
+  profile: z.union([z.boolean(), z.string().min(1)]).optional(),
   lossType: z.enum(["grpo", "dapo"]).default("grpo"),
   rewardWeights: z.array(z.number()).optional(),
   data: z.union([z.string(), z.array(z.string())]).optional(),
@@ -48,6 +49,17 @@ async function read(...args: string[]) {
 const refused = (args: string[]) => expect(read("--model", "m", ...args)).rejects;
 
 describe("flags of a schema", () => {
+  it.each([
+    [["--profile"], true],
+    [["--profile", "--verbose"], true],
+    [["--profile", "trace.json"], "trace.json"],
+    [["--profile=trace.json"], "trace.json"],
+    [["--no-profile"], false],
+    [["--set", "profile=trace.json"], "trace.json"],
+  ])("reads %j as on, off or a file's name", async (args, profile) => {
+    expect(await read("--model", "m", ...args)).toMatchObject({ profile });
+  });
+
   it("fills in defaults", async () => {
     expect(await read("--model", "m")).toEqual({
       model: "m",

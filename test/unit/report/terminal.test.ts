@@ -36,6 +36,26 @@ function reporter(isTTY: boolean, loggingSteps = 5, columns = 100) {
 }
 
 describe("into a file", () => {
+  test("says at once where a profile is, and what it found at the end", () => {
+    const { terminal, text } = reporter(false);
+    terminal.onStart(run);
+    const counts = { calls: 4, total: 60, self: 50, share: 0.5, gflops: 1.5, gigabytes: undefined };
+    const entries = [{ thread: "engine" as const, name: "linear", ...counts }];
+    terminal.onProfile({ path: "out/trace.json", steps: [2, 4], duration: 100, entries, spans: 9, dropped: 0 });
+    terminal.onStep(report(10));
+    terminal.onEnd({ status: "finished", step: 10, checkpoint: undefined });
+    expect(text().split("\n").slice(1)).toEqual([
+      "profile: out/trace.json",
+      "10/10  reward 1.000  length 31  0 s left",
+      "profile of steps 2–4: 100 ms, 9 spans",
+      "span    thread  calls  total ms  self ms  share   GFLOP/s  GB/s",
+      "linear  engine      4      60.0     50.0  50.0 %      1.5",
+      "the whole trace: out/trace.json (open it in https://ui.perfetto.dev or chrome://tracing)",
+      "finished after 10 steps in 0 s",
+      "",
+    ]);
+  });
+
   test("a line for the first, every Nth and the last step, and no control characters", () => {
     const { terminal, text, pass } = reporter(false, 4);
     terminal.onStart(run);

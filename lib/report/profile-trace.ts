@@ -1,0 +1,132 @@
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fromSystem } from "../errors/index.js";
+import type { Recording } from "./profile.js";
+import type { Span } from "./spans.js";
+
+/** A complete event of Chrome's trace format; times in nanoseconds from the start. */
+interface TraceEvent {
+  name: string;
+  thread: number;
+  start: number;
+  end: number;
+  args: Readonly<Record<string, number | string>>;
+}
+
+const PROCESS = 1;
+const MAIN = 1;
+const ENGINE = 2;
+/** And those that follow. */
+const DATA = 3;
+const EVENTS_PER_CHUNK = 5000;
+
+/**
+ * Writes a recording in Chrome's trace format, beside and renamed. The engine is one thread, JavaScript another, and
+ * pictures and texts that are made ready side by side have as many as they need. Throws where that fails.
+ */
+export async function writeTrace(path: string, recording: Recording): Promise<void> {
+  const beside = join(dirname(path), `.writing-${basename(path)}`);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(beside, "w");
+    try {
+      for (const chunk of traceText(recording)) await file.write(chunk);
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw fromSystem(error, "write the profile", path);
+  }
+}
+
+/** The file's text, in pieces: it may be larger than a string can be. */
+export function* traceText(recording: Recording): Generator<string> {
+  const { engine, log } = recording;
+  const lanes = laneOf(log.spans);
+  const dropped = engine.dropped + log.dropped;
+  yield `{"displayTimeUnit":"ms","otherData":${JSON.stringify({ dropped_spans: dropped })},"traceEvents":[\n`;
+  yield metadata(new Set(lanes.values())).join(",\n");
+  let lines: string[] = [];
+  for (const event of eventsOf(recording, lanes)) {
+    lines.push(eventText(event));
+    if (lines.length < EVENTS_PER_CHUNK) continue;
+    yield `,\n${lines.join(",\n")}`;
+    lines = [];
+  }
+  if (lines.length > 0) yield `,\n${lines.join(",\n")}`;
+  yield "\n]}\n";
+}
+
+function metadata(lanes: ReadonlySet<number>): string[] {
+  const threads: [number, string][] = [
+    [MAIN, "main"],
+    [ENGINE, "engine"],
+    ...[...lanes].sort((a, b) => a - b).map((lane): [number, string] => [DATA + lane, `data ${lane + 1}`]),
+  ];
+  const about = (name: string, tid: number, args: object) =>
+    JSON.stringify({ name, ph: "M", pid: PROCESS, tid, ts: 0, args });
+  return [
+    about("process_name", MAIN, { name: "vlmr1-native" }),
+    ...threads.flatMap(([tid, name]) => [
+      about("thread_name", tid, { name }),
+      about("thread_sort_index", tid, { sort_index: tid }),
+    ]),
+  ];
+}
+
+function* eventsOf({ engine, log, start }: Recording, lanes: ReadonlyMap<Span, number>): Generator<TraceEvent> {
+  // Beginnings and ends are rounded, not durations: what lay within a span still does.
+  const at = (milliseconds: number) => Math.round(1e6 * (milliseconds - start));
+  for (const span of log.spans) {
+    const lane = lanes.get(span);
+    const thread = lane === undefined ? MAIN : DATA + lane;
+    const { name, args } = span;
+    yield { name, thread, start: at(span.start), end: at(span.start + span.duration), args };
+  }
+  for (const [index, number] of engine.name.entries()) {
+    const from = engine.start[index] as number;
+    const duration = engine.duration[index] as number;
+    yield {
+      name: engine.names[number] as string,
+      thread: ENGINE,
+      start: at(from / 1000),
+      end: at((from + duration) / 1000),
+      args: workArgs(
+        engine.details[engine.detail[index] as number] as string,
+        engine.flops[index] as number,
+        engine.bytes[index] as number,
+        duration,
+      ),
+    };
+  }
+}
+
+function workArgs(size: string, flops: number, bytes: number, microseconds: number): TraceEvent["args"] {
+  const perSecond = (count: number) => Number((count / microseconds / 1000).toPrecision(4));
+  const args: Record<string, number | string> = {};
+  if (size !== "") args.size = size;
+  if (flops > 0) Object.assign(args, { flops, "GFLOP/s": perSecond(flops) });
+  if (bytes > 0) Object.assign(args, { bytes, "GB/s": perSecond(bytes) });
+  return args;
+}
+
+function eventText({ name, thread, start, end, args }: TraceEvent): string {
+  const [ts, dur] = [start / 1000, (end - start) / 1000];
+  return JSON.stringify({ name, ph: "X", pid: PROCESS, tid: thread, ts, dur, args });
+}
+
+/** A place for each span that runs beside others: the first one that is free when it starts. */
+function laneOf(spans: readonly Span[]): Map<Span, number> {
+  const lanes = new Map<Span, number>();
+  const ends: number[] = [];
+  const beside = spans.filter(({ track }) => track === "data").sort((a, b) => a.start - b.start);
+  for (const span of beside) {
+    const free = ends.findIndex((end) => end <= span.start);
+    const lane = free < 0 ? ends.length : free;
+    ends[lane] = span.start + span.duration;
+    lanes.set(span, lane);
+  }
+  return lanes;
+}
