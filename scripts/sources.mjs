@@ -1,12 +1,15 @@
 // The one list of native sources: CMakeLists.txt and binding.gyp both read it, so a new file needs no edit anywhere.
-// Usage: node scripts/sources.mjs core|kernels|binding|tests|cuda   (paths from the repository root, one a line)
+// Usage: node scripts/sources.mjs core|kernels|binding|tests|bench|cuda   (paths from the repository root, one a line)
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 const KERNELS = "native/backend/cpu/kernels/";
-const OUTSIDE_CORE = ["native/tests/", "native/binding/", "native/backend/cuda/", KERNELS];
+const BENCH = "native/bench/";
+const OUTSIDE_CORE = ["native/tests/", "native/binding/", "native/backend/cuda/", KERNELS, BENCH];
+/** CMake adds these by itself: once per instruction set, and where the library is found. */
+const BENCH_PARTS = [`${BENCH}peak_loops.cpp`, `${BENCH}libraries/`];
 
 const GROUPS = {
   /** Everything that needs neither Node nor a special instruction set. */
@@ -17,6 +20,9 @@ const GROUPS = {
   binding: (file) => file.endsWith(".cpp") && file.startsWith("native/binding/"),
   /** The native test program. */
   tests: (file) => file.endsWith(".cpp") && file.startsWith("native/tests/"),
+  /** The native benchmark program; CMake alone builds it. */
+  bench: (file) =>
+    file.endsWith(".cpp") && file.startsWith(BENCH) && !BENCH_PARTS.some((part) => file.startsWith(part)),
   cuda: (file) => file.endsWith(".cu") && file.startsWith("native/backend/cuda/"),
 };
 

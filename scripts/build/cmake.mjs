@@ -12,8 +12,8 @@ export function cmakeVersion() {
   return Number(major) > 3 || Number(minor) >= 20 ? version : null;
 }
 
-/** Warnings are errors in CI or with VLMR1_WERROR=1: elsewhere a newer compiler's new warning must stop nobody. */
-export async function buildWithCMake() {
+/** `target`: all unless one is named. Warnings are errors in CI or with VLMR1_WERROR=1: elsewhere a newer compiler's new warning must stop nobody. */
+export async function buildWithCMake(target = "all") {
   const strict = process.env.VLMR1_WERROR ?? process.env.CI;
   await runQuietly("cmake", [
     ...["-S", root, "-B", BUILD_DIR],
@@ -21,5 +21,5 @@ export async function buildWithCMake() {
     `-DVLMR1_OUTPUT_DIR=${root}build/Release`,
     `-DVLMR1_WERROR=${strict && strict !== "0" ? "ON" : "OFF"}`,
   ]);
-  await runQuietly("cmake", ["--build", BUILD_DIR, "--parallel", String(availableParallelism())]);
+  await runQuietly("cmake", ["--build", BUILD_DIR, "--target", target, "--parallel", String(availableParallelism())]);
 }

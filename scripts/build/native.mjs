@@ -7,6 +7,7 @@ import { hashOf, readStamp, removeStamp, writeStamp } from "./stamp.mjs";
 
 export const ADDON = "build/Release/vlmr1_native.node";
 export const NATIVE_TESTS = "build/Release/vlmr1_native_tests";
+export const NATIVE_BENCH = "build/Release/vlmr1_native_bench";
 
 const BUILDERS = { cmake: buildWithCMake, gyp: buildWithGyp };
 
@@ -36,6 +37,13 @@ export async function buildNative() {
   writeStamp("native", hash);
 }
 
+/** Brings the native benchmark up to date, where nothing else needs it. Answers its path. */
+export async function buildNativeBench() {
+  if (!cmakeVersion()) throw new BuildError("the native benchmark needs CMake 3.20 or later on the PATH");
+  await buildWithCMake("vlmr1_native_bench");
+  return root + NATIVE_BENCH;
+}
+
 function isCurrent(hash) {
   return readStamp("native") === hash && outputs().every((file) => existsSync(root + file));
 }
@@ -51,7 +59,7 @@ function countSources() {
 
 function sourceHash(builder) {
   const files = [
-    ...filesUnder("native"),
+    ...filesUnder("native").filter((file) => !file.startsWith("native/bench/")),
     ...filesUnder("scripts/build"),
     ...["CMakeLists.txt", "binding.gyp", "package.json", "scripts/sources.mjs"],
   ];

@@ -17,6 +17,7 @@ const NATIVE_RANK = {
   io: 4,
   image: 4,
   binding: 5,
+  bench: 5,
 };
 const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → optim", "models → io", "image → models"]);
 

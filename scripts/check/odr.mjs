@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { root } from "../build/run.mjs";
 import { Skip } from "./repository.mjs";
 
-const FOLDER = /vlmr1_kernels_(avx\w+)(?:\.dir)?\/.*\.o$/;
+const FOLDER = /vlmr1_(?:kernels|bench)_(avx\w+)(?:\.dir)?\/.*\.o$/;
 
 /**
  * The linker keeps one of several weak copies of a symbol. If a kernel file compiled for AVX-512 held a std:: template's

@@ -27,4 +27,14 @@ export function machine() {
   return { cpu: list[0]?.model.trim() ?? "unknown", cores: list.length, load: loadavg().map((x) => +x.toFixed(2)) };
 }
 
+/** Three digits of a rate; nothing where there is none. */
+export function figure(value) {
+  if (!(value > 0)) return "";
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
+}
+
+export const percent = (share) => (share > 0 ? `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %` : "");
+
+export const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(0);
+
 export const gib = (bytes) => `${(bytes / 1024 ** 3).toFixed(2)} GiB`;

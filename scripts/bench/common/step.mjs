@@ -1,18 +1,37 @@
 import { computeAdvantages, Engine, Processor } from "../../../dist/index.js";
+import { UsageError } from "./options.mjs";
+
+/** Words that stand where only a prompt's length matters: ordinary tokens of every preset's vocabulary. */
+const FILLER = { first: 20, count: 200 };
 
 /** Engine, processor and a trainable model for a workload. */
-export async function openBench({ model: folder, threads }) {
+export async function openBench({ model: folder, threads }, { precision = "f32" } = {}) {
   const engine = await Engine.open({ device: "cpu", threads });
   // No cache: in a training run every picture is new once, and TRL processes them in every step.
   const processor = await Processor.load(folder, engine, { cacheBytes: 0 });
-  const model = await engine.loadModel(folder, { train: "full", gradientCheckpointing: false });
+  const model = await engine.loadModel(folder, { train: "full", precision, gradientCheckpointing: false });
   return { engine, processor, model };
 }
 
-export function makePrompts({ processor }, { pictures, question }) {
+/** A picture and the question each; words before them where the workload says how many `tokens` a prompt has. */
+export async function makePrompts({ processor }, { pictures, question, tokens = 0 }) {
   const messages = [{ role: "user", content: [{ type: "image" }, { type: "text", text: question }] }];
-  return Promise.all(pictures.map((picture) => processor.prompt(messages, [picture])));
+  const prompts = await Promise.all(pictures.map((picture) => processor.prompt(messages, [picture])));
+  return tokens > 0 ? prompts.map((prompt) => lengthen(prompt, tokens)) : prompts;
 }
+
+function lengthen(prompt, length) {
+  const missing = length - prompt.tokens.length;
+  if (missing >= 0) return { ...prompt, tokens: Int32Array.from([...words(missing), ...prompt.tokens]) };
+  throw new UsageError(
+    `a prompt of ${length} tokens: picture and question alone take ${prompt.tokens.length}; use a smaller --picture`,
+  );
+}
+
+/** A prompt as long as this one, without pictures. */
+export const wordsOnly = ({ tokens }) => ({ tokens: Int32Array.from(words(tokens.length)), images: [] });
+
+const words = (count) => Array.from({ length: count }, (_, i) => FILLER.first + ((i * 7) % FILLER.count));
 
 /** Nothing ends a completion early: all have full length. */
 export function fullLength({ completion }) {

@@ -9,7 +9,7 @@ const QUESTION = "What is this food called? How many kcal are in 100 g? Think fi
 
 /**
  * A folder with all that a step needs: model, pictures, and workload.json, which says what is to be done with them.
- * `settings`: preset, prompts, generations, completion, picture, threads.
+ * `settings`: preset, prompts, generations, completion, picture, threads; tokens, where prompts are to have so many.
  */
 export async function makeWorkload(settings) {
   const folder = await mkdtemp(join(tmpdir(), "vlmr1-bench-"));
@@ -34,13 +34,20 @@ async function fill(folder, settings) {
     parameters,
     pictures,
     question: QUESTION,
-    rewards: Array.from({ length: settings.generations }, (_, i) => ((i * 5) % 8) / 8),
+    rewards: rewardsOf(settings.generations),
     learningRate: 1e-6,
     maxGradNorm: 1,
   };
   const file = join(folder, "workload.json");
   await writeFile(file, JSON.stringify(workload, null, 2));
   return { ...workload, config, file };
+}
+
+const rewardsOf = (generations) => Array.from({ length: generations }, (_, i) => ((i * 5) % 8) / 8);
+
+/** The same model and pictures with other completions or another prompt length. */
+export function withShape(workload, { generations, tokens, completion }) {
+  return { ...workload, generations, tokens, completion, rewards: rewardsOf(generations) };
 }
 
 /** Smooth colours and a little noise, so that it is neither flat nor only noise; the same bytes in every run. */
