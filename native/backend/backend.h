@@ -36,6 +36,11 @@ struct AttentionShape {
   DType products = DType::kF32;  // f32 or bf16: what q, k, v, probabilities and gradients are rounded to for products
 };
 
+// Two weights of one shape, and their biases or null.
+struct GatedWeights {
+  const Tensor *gate = nullptr, *up = nullptr, *gate_bias = nullptr, *up_bias = nullptr;
+};
+
 // Memory on the host that somebody keeps and nobody writes, such as a mapped file.
 struct HostMemory {
   const void* data = nullptr;
@@ -113,6 +118,8 @@ class Backend {
   // and all sums are f32. ProductTypes of w, or of dw, say what both operands of a product are rounded to.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual,
                       Tensor& y) = 0;  // y = x·wᵀ + bias + residual
+  // gate = x·w_gateᵀ + bias, up = x·w_upᵀ + bias, y = silu(gate) · up.
+  virtual void linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) = 0;
   virtual void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) = 0;  // dx (=, +=) dy·w
   virtual void linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& dw) = 0;              // dw += dyᵀ·x
   virtual void linear_grad_bias(const Tensor& dy, Tensor& db) = 0;                                 // db += Σ_T dy

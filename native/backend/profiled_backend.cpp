@@ -115,6 +115,13 @@ class ProfiledBackend final : public Backend {
     });
     inner_->linear(x, w, bias, residual, y);
   }
+  void linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) override {
+    const Span span("linear_swiglu", [&] {
+      return product_work(x.shape().rows(), x.shape().cols(), 2 * gate.shape().cols(), x, *weights.gate, *weights.up,
+                          gate, up, y);
+    });
+    inner_->linear_swiglu(x, weights, gate, up, y);
+  }
   void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override {
     const Span span("linear_grad_input", [&] {
       const Tensor* read = write == Write::kAdd ? &dx : nullptr;

@@ -35,11 +35,13 @@ Variable Linear::part(Graph& graph, const Variable& x, int64_t begin, int64_t en
   return adapted(graph, x, y, begin, end);
 }
 
+bool Linear::adapts(const Graph& graph) const { return adapter && graph.adapters().use != AdapterMode::Use::kOff; }
+
 // y with the outputs [begin, end) of the adapter added. The parts of a layer draw the same dropout: they see the same
 // input.
 Variable Linear::adapted(Graph& graph, const Variable& x, const Variable& y, int64_t begin, int64_t end) const {
   const AdapterMode& mode = graph.adapters();
-  if (!adapter || mode.use == AdapterMode::Use::kOff) return y;
+  if (!adapts(graph)) return y;
   const bool start = mode.use == AdapterMode::Use::kStart;
   check(!start || adapter->start_a, ErrorCode::kState, "adapter: the model was loaded without keeping its start");
   const Variable a = start ? Variable(adapter->start_a) : leaf(*adapter->a);
@@ -63,7 +65,12 @@ Variable LayerNorm::operator()(Graph& graph, const Variable& x) const {
 }
 
 Variable SwigluMlp::operator()(Graph& graph, const Variable& x, const Variable& residual) const {
-  return down(graph, ops::swiglu(graph, gate(graph, x), up(graph, x)), &residual);
+  if (gate.adapts(graph) || up.adapts(graph))
+    return down(graph, ops::swiglu(graph, gate(graph, x), up(graph, x)), &residual);
+  const auto parts = [](const Linear& l) {
+    return ops::LinearWeight{leaf(*l.weight), l.bias ? leaf(*l.bias) : Variable()};
+  };
+  return down(graph, ops::linear_swiglu(graph, x, parts(gate), parts(up)), &residual);
 }
 
 Variable GeluMlp::operator()(Graph& graph, const Variable& x, const Variable& residual) const {

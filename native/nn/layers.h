@@ -19,6 +19,8 @@ struct Linear {
   Variable operator()(Graph& graph, const Variable& x, const Variable* residual = nullptr) const;
   // Only the outputs [begin, end): one of several projections that a checkpoint keeps in one tensor.
   Variable part(Graph& graph, const Variable& x, int64_t begin, int64_t end) const;
+  // Whether an adapter is added to it.
+  bool adapts(const Graph& graph) const;
 
  private:
   Variable adapted(Graph& graph, const Variable& x, const Variable& y, int64_t begin, int64_t end) const;

@@ -10,8 +10,8 @@ namespace vlmr1 {
 
 enum class TrainMode { kNone, kFull, kLora };
 
-// Type of the matrices that products read. kAuto: frozen ones as they are stored (f16 as f32), trained ones f32, and the
-// other operand f32. kBF16: both operands of the model's own layers and of attention; what trains has f32 masters
+// Type of the matrices that products read. kAuto: frozen ones as they are stored (f16 as f32), trained ones f32, and
+// the other operand f32. kBF16: both operands of the model's own layers and of attention; what trains has f32 masters
 // besides, adapters are f32. Sums are always f32.
 enum class Precision { kAuto, kF32, kBF16 };
 

@@ -42,6 +42,9 @@ class GuardedBackend final : public Backend {
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override {
     inner_.linear(x, w, bias, residual, y);
   }
+  void linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) override {
+    inner_.linear_swiglu(x, weights, gate, up, y);
+  }
   void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override {
     inner_.linear_grad_input(dy, w, dx, write);
   }

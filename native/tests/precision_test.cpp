@@ -344,7 +344,10 @@ TEST(precision_bf16_training_keeps_f32_masters) {
   const GoldenCase c = GoldenCases("qwen2_5_vl_a").get("two_images");
   Loaded bf16(folder, TrainMode::kFull, Precision::kBF16);
   Loaded f32(folder, TrainMode::kFull, Precision::kAuto);
-  EXPECT_TRUE(same_bits(bf16.log_probs(c), f32.log_probs(c)));
+  // Both operands of products are rounded: near, and not the same.
+  const std::vector<float> rounded = bf16.log_probs(c);
+  EXPECT_TRUE(!same_bits(rounded, f32.log_probs(c)));
+  EXPECT_TRUE(relative_error(rounded, to_double(f32.log_probs(c))) < 0.02);
   Objective objective;
   objective.loss.type = LossType::kSft;
   objective.loss.total_tokens = static_cast<int64_t>(c.completion.size());
@@ -356,7 +359,9 @@ TEST(precision_bf16_training_keeps_f32_masters) {
   }
   for (const Parameter& p : bf16.model->parameters().all()) {
     const auto master = to_vector(*bf16.backend, p.master);
-    EXPECT_TRUE(same_bits(master, to_vector(*f32.backend, f32.model->parameters().get(p.name).master)));
+    // The first AdamW step is about the learning rate times the gradient's sign, which bf16 cannot hold.
+    const auto other = to_vector(*f32.backend, f32.model->parameters().get(p.name).master);
+    for (size_t i = 0; i < master.size(); ++i) EXPECT_TRUE(std::fabs(master[i] - other[i]) < 2.5e-5f);
     if (p.shape.rank() < 2) continue;
     EXPECT_TRUE(p.value.dtype() == DType::kBF16);
     std::vector<uint16_t> held(master.size());

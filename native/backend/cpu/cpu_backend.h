@@ -33,6 +33,27 @@ struct Product {
   const float* residual = nullptr;
 };
 
+// How a product is cut. Nothing of it changes a result: every element is one sum over ascending k.
+struct Cut {
+  int64_t rows;   // of a full tile
+  int64_t tiles;  // of M
+  int64_t k_block;
+  bool k_inside;       // A is in the cache with all of K: panels are read from one end to the other
+  int64_t row_blocks;  // groups of tiles whose part of A stays in the cache
+  int64_t panels;      // of N
+
+  int64_t first_row(int64_t tile, int64_t m) const { return tile * m / tiles; }
+  int64_t first_tile(int64_t row_block) const { return row_block * tiles / row_blocks; }
+};
+
+// The rows of B that a pass multiplies with, and where they are.
+struct Pass {
+  int64_t k0, k1;
+  int64_t first_panel, last_panel;
+  const uint32_t* placed;  // [panels][steps][width], or null: in the weight's own panels
+  bool a_pairs, b_pairs;
+};
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options);
@@ -57,6 +78,7 @@ class CpuBackend final : public Backend {
   bool dry_run() const override { return dry_run_; }
 
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) override;
+  void linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) override;
   void linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) override;
   void linear_grad_weight(const Tensor& dy, const Tensor& x, Tensor& dw) override;
   void linear_grad_bias(const Tensor& dy, Tensor& db) override;
@@ -105,7 +127,12 @@ class CpuBackend final : public Backend {
   void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) override;
 
  private:
+  struct LeftSide;
+  LeftSide left_side(const Product& p);
+  template <typename Fn>
+  void blocks(const Product& p, const Cut& cut, const Pass& pass, const Fn& fn);
   void product(const Product& p);
+  void product_of_placed(const Product& p, const LeftSide& left);
   Panels packed_weight(const Tensor& w);
   void place_right(const Product& p, int64_t panel, int64_t k0, int64_t k, Operand to, uint32_t* scratch,
                    uint32_t* out) const;

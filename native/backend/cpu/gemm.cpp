@@ -32,19 +32,6 @@ int64_t even_share(int64_t k, int64_t most) {
   return std::max<int64_t>(2, ceil_div(ceil_div(k, blocks), 2) * 2);
 }
 
-// How a product is cut. Nothing of it changes a result: every element is one sum over ascending k.
-struct Cut {
-  int64_t rows;   // of a full tile
-  int64_t tiles;  // of M
-  int64_t k_block;
-  bool k_inside;       // A is in the cache with all of K: panels are read from one end to the other
-  int64_t row_blocks;  // groups of tiles whose part of A stays in the cache
-  int64_t panels;      // of N
-
-  int64_t first_row(int64_t tile, int64_t m) const { return tile * m / tiles; }
-  int64_t first_tile(int64_t row_block) const { return row_block * tiles / row_blocks; }
-};
-
 Cut cut_rows(const Product& p, const KernelTable& kernels) {
   Cut cut{};
   cut.rows = kernels.tile_rows;
@@ -146,14 +133,6 @@ void CpuBackend::place_right(const Product& p, int64_t panel, int64_t k0, int64_
 
 namespace {
 
-// The rows of B that a pass multiplies with, and where they are.
-struct Pass {
-  int64_t k0, k1;
-  int64_t first_panel, last_panel;
-  const uint32_t* placed;  // [panels][steps][width], or null: in the weight's own panels
-  bool a_pairs, b_pairs;
-};
-
 class Multiply {
  public:
   Multiply(const Product& p, const Cut& cut, const KernelTable& kernels, const uint32_t* left)
@@ -221,60 +200,84 @@ class Multiply {
 
 }  // namespace
 
+// The packed left operand, and how the product goes on from there.
+struct CpuBackend::LeftSide {
+  Cut cut;
+  Operand type;
+  std::shared_ptr<Storage> storage;
+  const uint32_t* lanes() const { return static_cast<const uint32_t*>(storage->data); }
+  bool pairs() const { return type == Operand::kPairs; }
+  // Whether B is read where it is, in the weight's own panels.
+  bool in_place(const Product& p) const {
+    return p.panels && !p.panels_transposed && (!p.panels->pairs || pairs() || cut.tiles <= kMixedTiles);
+  }
+};
+
+CpuBackend::LeftSide CpuBackend::left_side(const Product& p) {
+  LeftSide left{cut_rows(p, kernels_), Operand::kF32, nullptr};
+  if (p.rounds) left.type = kernels_.dots_pairs ? Operand::kPairs : Operand::kRounded;
+  const int64_t steps = left.pairs() ? (p.k + 1) / 2 : p.k;
+  left.storage = memory_->allocate(static_cast<size_t>(left.cut.tiles * left.cut.rows * steps) * sizeof(uint32_t));
+  pack_left(p, left.type, static_cast<uint32_t*>(left.storage->data));
+  return left;
+}
+
+// fn(row_block, first, last) for all row blocks and groups of panels.
+template <typename Fn>
+void CpuBackend::blocks(const Product& p, const Cut& cut, const Pass& pass, const Fn& fn) {
+  const int64_t panels = pass.last_panel - pass.first_panel;
+  const int64_t most = ceil_div(panels * cut.row_blocks, kTasksPerThread * pool_.threads());
+  const int64_t flops = 2 * kernels_.panel_width * (pass.k1 - pass.k0) * ceil_div(p.m, cut.row_blocks);
+  const int64_t group = std::min(panels, std::max(most, kTaskFlops / std::max<int64_t>(1, flops)));
+  const int64_t groups = ceil_div(panels, std::max<int64_t>(1, group));
+  pool_.run(groups * cut.row_blocks, [&](int64_t task, int) {
+    const int64_t first = pass.first_panel + task % groups * group;
+    fn(task / groups, first, std::min(pass.last_panel, first + group));
+  });
+}
+
 void CpuBackend::product(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
-  const Cut cut = cut_rows(p, kernels_);
-  const int64_t width = kernels_.panel_width;
-  const Operand rounded = kernels_.dots_pairs ? Operand::kPairs : Operand::kRounded;
-  const Operand left_type = p.rounds ? rounded : Operand::kF32;
-  const bool a_pairs = left_type == Operand::kPairs;
-  const bool own_panels = p.panels && !p.panels_transposed;
-  const bool in_place = own_panels && (!p.panels->pairs || a_pairs || cut.tiles <= kMixedTiles);
   const MemoryScope scope(MemoryKind::kWorkspace);
-  const auto lanes = [this](int64_t count) { return memory_->allocate(static_cast<size_t>(count) * sizeof(uint32_t)); };
-  const auto left = lanes(cut.tiles * cut.rows * (a_pairs ? (p.k + 1) / 2 : p.k));
-  uint32_t* a = static_cast<uint32_t*>(left->data);
-  pack_left(p, left_type, a);
+  const LeftSide left = left_side(p);
+  if (!left.in_place(p)) return product_of_placed(p, left);
+  const Multiply multiply(p, left.cut, kernels_, left.lanes());
+  const Pass pass{0, p.k, 0, left.cut.panels, nullptr, left.pairs(), p.panels->pairs};
+  blocks(p, left.cut, pass,
+         [&](int64_t row_block, int64_t first, int64_t last) { multiply.run(pass, row_block, first, last); });
+}
 
-  const Multiply multiply(p, cut, kernels_, a);
-  const auto compute = [&](const Pass& pass) {
-    const int64_t panels = pass.last_panel - pass.first_panel;
-    const int64_t most = ceil_div(panels * cut.row_blocks, kTasksPerThread * pool_.threads());
-    const int64_t flops = 2 * width * (pass.k1 - pass.k0) * ceil_div(p.m, cut.row_blocks);
-    const int64_t group = std::min(panels, std::max(most, kTaskFlops / std::max<int64_t>(1, flops)));
-    const int64_t groups = ceil_div(panels, std::max<int64_t>(1, group));
-    pool_.run(groups * cut.row_blocks, [&](int64_t task, int) {
-      const int64_t first = pass.first_panel + task % groups * group;
-      multiply.run(pass, task / groups, first, std::min(pass.last_panel, first + group));
-    });
-  };
-  if (in_place) {
-    compute({0, p.k, 0, cut.panels, nullptr, a_pairs, p.panels->pairs});
-    return;
-  }
-  // B is laid out by all threads, a part at a time.
+// B is laid out by all threads, a part at a time.
+void CpuBackend::product_of_placed(const Product& p, const LeftSide& left) {
+  const Cut& cut = left.cut;
+  const int64_t width = kernels_.panel_width;
+  const Multiply multiply(p, cut, kernels_, left.lanes());
   const int64_t k_most = even_share(p.k, kPlacedRows);
-  const int64_t n_most = std::clamp<int64_t>(kPlacedBytes / std::max<int64_t>(1, k_most * width * 4), 1, cut.panels);
-  const auto placed = lanes(n_most * k_most * width);
-  const auto scratch = p.panels_transposed ? lanes(pool_.threads() * kRowsAtOnce * width) : nullptr;
+  const int64_t n_most = std::clamp<int64_t>(kPlacedBytes / (k_most * width * 4), 1, cut.panels);
+  const auto storage = memory_->allocate(static_cast<size_t>(n_most * k_most * width) * sizeof(uint32_t));
+  uint32_t* placed = static_cast<uint32_t*>(storage->data);
+  const int64_t turned_lanes = p.panels_transposed ? kRowsAtOnce * width : 0;
+  const auto scratch = memory_->allocate(static_cast<size_t>(pool_.threads() * turned_lanes) * sizeof(uint32_t));
   for (int64_t n0 = 0; n0 < cut.panels; n0 += n_most) {
     for (int64_t k0 = 0; k0 == 0 || k0 < p.k; k0 += k_most) {
       const int64_t k = std::min(k_most, p.k - k0);
-      const Pass pass{k0,      k0 + k, n0, std::min(cut.panels, n0 + n_most), static_cast<uint32_t*>(placed->data),
-                      a_pairs, a_pairs};
-      const int64_t steps = a_pairs ? (k + 1) / 2 : k;
+      const Pass pass{k0, k0 + k, n0, std::min(cut.panels, n0 + n_most), placed, left.pairs(), left.pairs()};
+      const int64_t steps = left.pairs() ? (k + 1) / 2 : k;
       in_row_order(k, pass.last_panel - n0, [&](int64_t from, int64_t rows, int64_t panel, int thread) {
-        uint32_t* turned = scratch ? static_cast<uint32_t*>(scratch->data) + thread * kRowsAtOnce * width : nullptr;
-        uint32_t* out = static_cast<uint32_t*>(placed->data) + (panel * steps + (a_pairs ? from / 2 : from)) * width;
-        place_right(p, n0 + panel, k0 + from, rows, left_type, turned, out);
+        uint32_t* turned = static_cast<uint32_t*>(scratch->data) + thread * turned_lanes;
+        uint32_t* out = placed + (panel * steps + (left.pairs() ? from / 2 : from)) * width;
+        place_right(p, n0 + panel, k0 + from, rows, left.type, turned, out);
       });
-      compute(pass);
+      blocks(p, cut, pass,
+             [&](int64_t row_block, int64_t first, int64_t last) { multiply.run(pass, row_block, first, last); });
     }
   }
 }
 
-void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) {
-  const Panels panels = packed_weight(w);
+namespace {
+
+Product weight_product(const Tensor& x, const Tensor& w, const Panels& panels, const Tensor* bias,
+                       const Tensor* residual, Tensor& y) {
   Product p;
   p.m = x.shape().rows();
   p.n = w.shape()[0];
@@ -286,7 +289,45 @@ void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, co
   p.c = y.data<float>();
   p.bias = bias ? bias->data<float>() : nullptr;
   p.residual = residual ? residual->data<float>() : nullptr;
-  product(p);
+  return p;
+}
+
+}  // namespace
+
+void CpuBackend::linear(const Tensor& x, const Tensor& w, const Tensor* bias, const Tensor* residual, Tensor& y) {
+  const Panels panels = packed_weight(w);
+  product(weight_product(x, w, panels, bias, residual, y));
+}
+
+// x is packed once, and the gate is applied while a block of both products is in the cache.
+void CpuBackend::linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) {
+  const Panels gate_panels = packed_weight(*weights.gate);
+  const Panels up_panels = packed_weight(*weights.up);
+  const Product g = weight_product(x, *weights.gate, gate_panels, weights.gate_bias, nullptr, gate);
+  const Product u = weight_product(x, *weights.up, up_panels, weights.up_bias, nullptr, up);
+  if (g.m == 0 || g.n == 0) return;
+  const MemoryScope scope(MemoryKind::kWorkspace);
+  const LeftSide left = left_side(g);
+  if (g.rounds != u.rounds || !left.in_place(g) || !left.in_place(u)) {
+    product(g);
+    product(u);
+    swiglu(gate, up, y);
+    return;
+  }
+  const Multiply multiply_gate(g, left.cut, kernels_, left.lanes());
+  const Multiply multiply_up(u, left.cut, kernels_, left.lanes());
+  const Pass gate_pass{0, g.k, 0, left.cut.panels, nullptr, left.pairs(), gate_panels.pairs};
+  const Pass up_pass{0, g.k, 0, left.cut.panels, nullptr, left.pairs(), up_panels.pairs};
+  float* out = y.data<float>();
+  blocks(g, left.cut, gate_pass, [&](int64_t row_block, int64_t first, int64_t last) {
+    multiply_gate.run(gate_pass, row_block, first, last);
+    multiply_up.run(up_pass, row_block, first, last);
+    const int64_t n0 = first * kernels_.panel_width;
+    const int64_t cols = std::min(g.n, last * kernels_.panel_width) - n0;
+    const int64_t end = left.cut.first_row(left.cut.first_tile(row_block + 1), g.m);
+    for (int64_t m = left.cut.first_row(left.cut.first_tile(row_block), g.m); m < end; ++m)
+      kernels_.swiglu(g.c + m * g.n + n0, u.c + m * g.n + n0, out + m * g.n + n0, cols);
+  });
 }
 
 void CpuBackend::linear_grad_input(const Tensor& dy, const Tensor& w, Tensor& dx, Write write) {
