@@ -94,7 +94,7 @@ async function checkCpu(addon: NativeAddon): Promise<Check[]> {
   };
   try {
     const engine = await Engine.open({ device: "cpu" });
-    const detail = `${engine.threads} of ${logicalCores} logical cores, ${engine.isa}`;
+    const detail = `${engine.threads} of ${logicalCores} logical cores, ${engine.isa}; pictures decoded at a time: ${engine.threads}`;
     engine.dispose();
     return [isa, { name: "threads", status: "ok", detail }];
   } catch (error) {

@@ -11,6 +11,8 @@ export interface EstimateResult {
   workload: string;
   numGenerations: number;
   maxCompletionLength: number;
+  /** Packed tokens of a micro-batch, as given or as a run would choose. */
+  budget: number;
   limit: number;
   /** Undefined where not even the smallest group fits. */
   largest: number | undefined;
@@ -63,7 +65,7 @@ function adapterPart(trainable: MemoryEstimate["trainable"]): string {
   return `, LoRA r=${range(least, greatest)} on ${trainable.adapter.modules.length} layers`;
 }
 
-function stepLine({ estimate, workload, numGenerations, maxCompletionLength }: EstimateResult): string {
+function stepLine({ estimate, workload, numGenerations, maxCompletionLength, budget }: EstimateResult): string {
   const { prompts, microBatches } = estimate;
   const tokens = prompts.map((prompt) => prompt.tokens);
   const pictures = prompts.map(({ grids }) => grids.length);
@@ -72,7 +74,8 @@ function stepLine({ estimate, workload, numGenerations, maxCompletionLength }: E
   const shown = `${range(Math.min(...pictures), most)} ${most === 1 ? "picture" : "pictures"}`;
   return (
     `a step: ${prompts.length} prompts of ${size} with ${shown} (${workload}), ` +
-    `${numGenerations} completions of ${maxCompletionLength} tokens each; ${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"}`
+    `${numGenerations} completions of ${maxCompletionLength} tokens each; ` +
+    `${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"} of at most ${budget} tokens`
   );
 }
 
@@ -142,6 +145,7 @@ export function estimateJson(result: EstimateResult): Record<string, unknown> {
     prompts_from: workload,
     num_generations: result.numGenerations,
     max_completion_length: result.maxCompletionLength,
+    max_tokens_per_microbatch: result.budget,
     micro_batches: estimate.microBatches,
     phases: estimate.phases.map(({ name, use, total }) => ({ name, ...snakeKeys(use), total })),
     largest_phase: estimate.largestPhase,

@@ -14,6 +14,7 @@ import { Processor } from "../processing/index.js";
 import { estimatedModel, estimatedPreset } from "../trainer/estimated-model.js";
 import { type EstimatedRun, estimateMemory } from "../trainer/memory-estimate.js";
 import { adviseOn, largestGroup, memoryLimit } from "../trainer/memory-fit.js";
+import { estimateBudgeted } from "../trainer/micro-batch-budget.js";
 import { measureRows } from "../trainer/prompt-sizes.js";
 import type { CliContext } from "./context.js";
 import { type EstimateResult, estimateJson, estimateLines } from "./estimate-table.js";
@@ -83,15 +84,17 @@ async function estimate(options: Options, json: boolean, context: CliContext): P
 async function estimateRun(engine: Engine, options: Options, context: CliContext): Promise<EstimateResult> {
   const { signal } = context;
   const { run, workload } = await describeRun(engine, options, context);
-  const first = await estimateMemory(engine, run, options, { signal });
   const limit = options.memory === undefined ? memoryLimit() : parseSize(options.memory);
+  const { budget, estimate: first } = await estimateBudgeted(engine, run, options, limit, { signal });
+  // Where memory is short a chosen budget comes down to one group, whatever its size.
+  const tightest = { ...options, maxTokensPerMicrobatch: options.maxTokensPerMicrobatch === "auto" ? 1 : budget };
   const peakOf = async (numGenerations: number) =>
-    (await estimateMemory(engine, run, { ...options, numGenerations }, { signal })).peak;
+    (await estimateMemory(engine, run, { ...tightest, numGenerations }, { signal })).peak;
   const promptTokens = Math.max(...first.prompts.map(({ tokens }) => tokens));
-  const largest = await largestGroup({ peakOf, limit, promptTokens, config: options });
-  const advice = first.peak <= limit ? [] : await adviseOn(engine, run, options, first, { signal });
+  const largest = await largestGroup({ peakOf, limit, promptTokens, config: tightest });
+  const advice = first.peak <= limit ? [] : await adviseOn(engine, run, tightest, first, { signal });
   const { numGenerations, maxCompletionLength } = options;
-  return { estimate: first, workload, numGenerations, maxCompletionLength, limit, largest, advice };
+  return { estimate: first, workload, numGenerations, maxCompletionLength, budget, limit, largest, advice };
 }
 
 interface Described {

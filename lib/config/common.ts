@@ -10,7 +10,14 @@ export const engineFields = {
     .enum(["auto", "cpu", "cuda"])
     .default("auto")
     .describe("where to compute; auto takes CUDA where there is one"),
-  threads: z.int().min(0).optional().describe("CPU threads; 0: one per physical core (default: VLMR1_THREADS, else 0)"),
+  threads: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "CPU threads, and pictures that are decoded at a time; 0: one per physical core that this process may use " +
+        "(default: VLMR1_THREADS, else 0)",
+    ),
   isa: z
     .string()
     .optional()

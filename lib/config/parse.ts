@@ -89,7 +89,8 @@ function explain(issue: z.core.$ZodIssue): string {
     case "too_big":
       return `expected ${issue.inclusive === true ? "at most" : "less than"} ${unit(issue.maximum, issue.origin)}`;
     case "invalid_union":
-      return "expected another kind of value";
+      // Zod's own message says nothing.
+      return issue.message === "Invalid input" ? "expected another kind of value" : issue.message;
     default:
       return issue.message;
   }

@@ -93,10 +93,12 @@ const optimizerFields = {
     .default(8)
     .describe("questions per step (in TRL's terms: batch size × gradient accumulation ÷ generations)"),
   maxTokensPerMicrobatch: z
-    .int()
-    .min(1)
-    .default(8192)
-    .describe("packed tokens of one forward and backward pass; bounds the memory"),
+    .union([z.literal("auto"), z.int().min(1)], 'expected "auto" or a whole number of at least 1')
+    .default("auto")
+    .describe(
+      "packed tokens of one forward and backward pass; bounds the memory; " +
+        "auto: 1024 or one group, whichever is more, and less where that would not fit",
+    ),
 };
 
 const learningRate = (value: number) =>

@@ -1,5 +1,5 @@
-import sharp from "sharp";
 import { decodeImage, type RgbImage } from "./image.js";
+import { loadSharp } from "./sharp.js";
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
@@ -25,6 +25,7 @@ export async function augmentPicture(
   limits: AugmentLimits = AUGMENT_LIMITS,
 ): Promise<Uint8Array> {
   const { rgb, width, height } = augment(await decodeImage(source, { alpha }), random, limits);
+  const sharp = await loadSharp();
   return sharp(rgb, { raw: { width, height, channels: 3 } })
     .png({ compressionLevel: 1 })
     .toBuffer();

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp } from "sharp";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { loadSharp } from "./sharp.js";
 
 /** A picture's file, or its encoded bytes. */
 export type ImageSource = string | Uint8Array;
@@ -60,18 +61,6 @@ export async function imageSize(source: ImageSource): Promise<{ width: number; h
     return { width: autoOrient.width, height: autoOrient.height };
   } catch (error) {
     throw decodeError(error, bytes, name);
-  }
-}
-
-/** On first use, so that what needs no pictures runs where sharp's binary is missing. */
-async function loadSharp(): Promise<typeof import("sharp")["default"]> {
-  try {
-    return (await import("sharp")).default;
-  } catch (cause) {
-    throw new VlmR1Error("ERR_ADDON", `sharp, which decodes pictures, does not load: ${(cause as Error).message}`, {
-      hint: "Reinstall it with: npm install --include=optional sharp",
-      cause,
-    });
   }
 }
 

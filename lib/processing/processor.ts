@@ -13,9 +13,12 @@ import { countImages, type Message } from "./messages.js";
 import { type ImageSettings, loadImageSettings } from "./preprocessor-config.js";
 import { smartResize } from "./smart-resize.js";
 import { Tokenizer } from "./tokenizer.js";
+import { Turns } from "./turns.js";
 
 /** What the processor needs of an engine. */
 export interface ImageEngine {
+  /** As many pictures are decoded at a time; one where it is not said. */
+  readonly threads?: number;
   processImage(args: ProcessImageArgs, options?: CallOptions): Promise<NativeImage>;
 }
 
@@ -77,10 +80,13 @@ const DEFAULT_CACHE_BYTES = 256 * 1024 * 1024;
 
 /** Turns messages and pictures into what a model reads. One per model folder; its picture cache is shared by all calls. */
 export class Processor {
+  /** Decoding, which is done beside the engine and takes no more threads than it does. */
+  readonly decoding: Turns;
   private readonly cache: ByteCache<Picture>;
   private endOfTurn: number | null | undefined;
 
   private constructor(private readonly parts: Parts) {
+    this.decoding = new Turns(Math.max(1, parts.engine.threads ?? 1));
     this.cache = new ByteCache(parts.cacheBytes, ({ image }) => image.pixelValues.byteLength);
   }
 
@@ -182,7 +188,7 @@ export class Processor {
 
   private async makePicture(source: ImageSource, signal: AbortSignal | undefined): Promise<Picture> {
     const { images, engine, alpha } = this.parts;
-    const { rgb, width, height } = await decodeImage(source, { alpha });
+    const { rgb, width, height } = await this.decoding.take(() => decodeImage(source, { alpha }));
     const { minPixels, maxPixels, ...settings } = images;
     const resized = resizedSize(source, width, height, images);
     const args = { rgb, width, height, resizedWidth: resized.width, resizedHeight: resized.height, ...settings };

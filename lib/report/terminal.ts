@@ -58,7 +58,8 @@ export class TerminalReporter implements Reporter {
     this.startedAt = this.now();
     const from = run.firstStep > 0 ? `, from step ${run.firstStep}` : "";
     const objective = run.objective === "grpo" ? "GRPO" : "SFT";
-    this.print(`${objective}: ${run.totalSteps} steps${from}, ${run.rows} rows, ${trainedPart(run)}`);
+    const batches = `micro-batches of ${run.maxTokensPerMicrobatch} tokens`;
+    this.print(`${objective}: ${run.totalSteps} steps${from}, ${run.rows} rows, ${trainedPart(run)}, ${batches}`);
   }
 
   onProgress(progress: Progress): void {

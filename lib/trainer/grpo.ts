@@ -20,6 +20,7 @@ export interface GrpoParts {
   rows: RowSource;
   scorer: Scorer;
   config: GrpoConfig;
+  maxTokensPerMicrobatch: number;
 }
 
 /** Group-relative policy optimisation: samples a group of completions per row and learns from their rewards. */
@@ -44,7 +45,7 @@ export class GrpoObjective implements Objective {
     const kept = config.beta > 0 ? judged : judged.filter(({ advantages }) => advantages.some((value) => value !== 0));
     const reference = await span("reference", () => this.referenceLogProbs(kept, context));
     const skipped = groups.length === 0 ? 0 : 1 - kept.length / groups.length;
-    const micro = packGroups(kept, config.maxTokensPerMicrobatch, ({ native }) => groupTokens(native));
+    const micro = packGroups(kept, this.parts.maxTokensPerMicrobatch, ({ native }) => groupTokens(native));
     return new GrpoStep({
       config,
       all: judged,
@@ -103,10 +104,10 @@ export class GrpoObjective implements Objective {
     groups: readonly JudgedGroup[],
     { signal }: StepContext,
   ): Promise<Map<JudgedGroup, Float32Array[]>> {
-    const { reference, config } = this.parts;
+    const { reference, config, maxTokensPerMicrobatch } = this.parts;
     const found = new Map<JudgedGroup, Float32Array[]>();
     if (reference === undefined) return found;
-    for (const batch of packGroups(groups, config.maxTokensPerMicrobatch, ({ native }) => groupTokens(native))) {
+    for (const batch of packGroups(groups, maxTokensPerMicrobatch, ({ native }) => groupTokens(native))) {
       const natives = batch.map(({ native }) => native);
       const scores = await reference.logProbs({ groups: natives, temperature: config.temperature, signal });
       for (const [index, judged] of batch.entries()) {

@@ -9,15 +9,13 @@ import { longestPrompts, type PromptShape, shapeOf } from "./prompt-sizes.js";
 import { resolveTrainable, type Trainable, type TrainableConfig } from "./trainable.js";
 
 /** The fields of a run's configuration that its memory depends on. */
-export type EstimatedConfig = TrainableConfig &
-  Pick<
+export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number } & Pick<
     GrpoConfig,
     | "precision"
     | "gradientCheckpointing"
     | "numGenerations"
     | "maxCompletionLength"
     | "promptsPerStep"
-    | "maxTokensPerMicrobatch"
     | "beta"
     | "minPixels"
     | "maxPixels"
@@ -77,7 +75,8 @@ export async function estimateMemory(
   const prompts = promptsOf(run, config);
   const { numGenerations, maxCompletionLength } = config;
   const keepStart = config.beta > 0 && adapter !== undefined;
-  const tokensOf = (index: number) => (prompts[index]?.tokens ?? 0) + numGenerations * maxCompletionLength;
+  const sizes = prompts.map((prompt) => groupSize(prompt, config));
+  const tokensOf = (index: number) => sizes[index] ?? 0;
   const microBatches = packGroups([...prompts.keys()], config.maxTokensPerMicrobatch, tokensOf);
   const native = await engine.estimate(
     {
@@ -104,7 +103,22 @@ export async function estimateMemory(
   return { ...summaryOf(native, run.processBytes), trainable, prompts, microBatches: microBatches.length };
 }
 
-function promptsOf({ description, limits, prompts }: EstimatedRun, config: EstimatedConfig): PromptShape[] {
+/** What the prompts and completions of a step depend on. */
+type StepConfig = Pick<
+  EstimatedConfig,
+  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength"
+>;
+
+/** Packed tokens of the groups of the largest step. */
+export function groupSizes(run: EstimatedRun, config: StepConfig): number[] {
+  return promptsOf(run, config).map((prompt) => groupSize(prompt, config));
+}
+
+function groupSize({ tokens }: PromptShape, { numGenerations, maxCompletionLength }: StepConfig): number {
+  return tokens + numGenerations * maxCompletionLength;
+}
+
+function promptsOf({ description, limits, prompts }: EstimatedRun, config: StepConfig): PromptShape[] {
   const { info } = description;
   const { minPixels = limits.minPixels, maxPixels = limits.maxPixels, promptsPerStep, maxCompletionLength } = config;
   const shapes = prompts.map((size) => shapeOf(size, info, { minPixels, maxPixels }));

@@ -13,12 +13,14 @@ export interface Policy {
   adapter: AdapterIdentity | undefined;
   /** Where the objective needs one. */
   reference: Reference | undefined;
+  /** Packed tokens of a micro-batch: as configured, as chosen, or as the run began. */
+  maxTokensPerMicrobatch: number;
 }
 
 export interface OpenPolicyOptions {
   signal: AbortSignal | undefined;
-  /** Called with all that is cheap at hand, and the weights still to be loaded. */
-  beforeLoading: (processor: Processor) => Promise<void>;
+  /** Called with all that is cheap at hand, and the weights still to be loaded; gives the tokens of a micro-batch. */
+  beforeLoading: (processor: Processor) => Promise<number>;
 }
 
 /** The model that is trained, and what it is compared with. */
@@ -35,12 +37,12 @@ export async function openPolicy(
   const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
   const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
   const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
-  await beforeLoading(processor);
+  const common = { processor, maxTokensPerMicrobatch: await beforeLoading(processor) };
   const load = { precision, gradientCheckpointing, signal };
   if (trainable.train === "full") {
     const model = await engine.loadModel(directory, { ...load, train: "full", frozen: trainable.frozen });
     const reference = needsReference(plan) ? await engine.loadModel(directory, { precision, signal }) : undefined;
-    return { processor, model, adapter: undefined, reference };
+    return { ...common, model, adapter: undefined, reference };
   }
   const { adapter: spec } = trainable;
   // An adapter that is there is part of what the run starts from, as in TRL; a fresh one starts as nothing.
@@ -49,8 +51,8 @@ export async function openPolicy(
   const model = await engine.loadModel(directory, { ...load, train: "lora", lora });
   const baseModel = names.revision === undefined ? resolve(directory) : names.model;
   const adapter = { spec, description, baseModel, baseRevision: names.revision };
-  if (!needsReference(plan)) return { processor, model, adapter, reference: undefined };
-  return { processor, model, adapter, reference: sameModel(model, keepStart ? "start" : "off") };
+  if (!needsReference(plan)) return { ...common, model, adapter, reference: undefined };
+  return { ...common, model, adapter, reference: sameModel(model, keepStart ? "start" : "off") };
 }
 
 function needsReference(plan: RunPlan): boolean {

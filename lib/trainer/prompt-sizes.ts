@@ -39,10 +39,9 @@ export async function measureRows(
   rows: readonly Row[],
   { promptSuffix, limit, signal }: MeasureOptions,
 ): Promise<MeasuredRows> {
-  const looked = Math.min(limit, rows.length);
-  const chosen = Array.from({ length: looked }, (_, i) => rows[Math.floor((i * rows.length) / looked)] as Row);
+  const chosen = lookedAt(rows, limit);
   const sizes: PromptSize[] = [];
-  for (let start = 0; start < looked; start += WIDTH) {
+  for (let start = 0; start < chosen.length; start += WIDTH) {
     throwIfAborted(signal);
     const part = chosen.slice(start, start + WIDTH).map(async (row) => {
       try {
@@ -54,7 +53,13 @@ export async function measureRows(
     });
     sizes.push(...(await Promise.all(part)).filter((size) => size !== undefined));
   }
-  return { sizes, looked, rows: rows.length };
+  return { sizes, looked: chosen.length, rows: rows.length };
+}
+
+/** Evenly over the data, at most `limit` rows. */
+export function lookedAt(rows: readonly Row[], limit: number): Row[] {
+  const looked = Math.min(limit, rows.length);
+  return Array.from({ length: looked }, (_, i) => rows[Math.floor((i * rows.length) / looked)] as Row);
 }
 
 /** What resizing makes of a prompt. */

@@ -81,7 +81,9 @@ export class RowSource {
   private augmenter({ row: rowIndex, epoch }: Place) {
     return (row: Row, index: number) => {
       const random = new RandomStream(this.options.seed, rowIndex, epoch, index);
-      return augmentPicture(row.images[index] as string, () => random.uniform(), this.options.alpha);
+      const picture = row.images[index] as string;
+      const { alpha } = this.options;
+      return this.processor.decoding.take(() => augmentPicture(picture, () => random.uniform(), alpha));
     };
   }
 

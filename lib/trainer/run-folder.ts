@@ -15,7 +15,7 @@ export interface RunFile {
 }
 
 const RUN_FILE = "run.json";
-const CONFIG_FILE = "config.yaml";
+export const CONFIG_FILE = "config.yaml";
 export const TRACE_FILE = "trace.json";
 /** What a run writes; nothing else in the folder is ever removed. */
 const OWN_FILES = [

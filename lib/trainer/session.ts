@@ -7,7 +7,8 @@ import type { Processor } from "../processing/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
-import { warnOfMemory } from "./memory-warning.js";
+import { planMemory } from "./memory-plan.js";
+import type { TokenBudget } from "./micro-batch-budget.js";
 import type { ResolvedOptions } from "./options.js";
 import { openPolicy, type Policy } from "./policy.js";
 
@@ -24,6 +25,7 @@ export interface Session extends Policy {
 
 export interface OpenSessionOptions {
   names: ModelNames;
+  budget: TokenBudget;
   warn: (message: string) => void;
   onDownload: FetchOptions["onProgress"];
   signal: AbortSignal | undefined;
@@ -32,7 +34,7 @@ export interface OpenSessionOptions {
 /** What is cheap to check comes first: a misspelt reward or file fails before gigabytes of weights are read. */
 export async function openSession(
   options: ResolvedOptions,
-  { names, warn, onDownload, signal }: OpenSessionOptions,
+  { names, budget, warn, onDownload, signal }: OpenSessionOptions,
 ): Promise<Session> {
   const { config } = options.plan;
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
@@ -44,10 +46,8 @@ export async function openSession(
   const ownsEngine = options.engine === undefined;
   try {
     const { plan } = options;
-    const beforeLoading = async (processor: Processor) => {
-      if (plan.objective === "grpo")
-        await warnOfMemory({ engine, source, config: plan.config, rows, warn, signal }, processor);
-    };
+    const beforeLoading = (processor: Processor) =>
+      planMemory({ engine, source, plan, budget, rows, warn, signal }, processor);
     const policy = await openPolicy(plan, source, engine, { signal, beforeLoading });
     return { engine, ownsEngine, source, ...policy, rows, evalRows, scorer };
   } catch (error) {

@@ -1,4 +1,3 @@
-import type { SftConfig } from "../config/train-schema.js";
 import type { AccumulateResult, NativeGroup } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
 import type { Metrics } from "../report/index.js";
@@ -10,7 +9,7 @@ import type { RowSource } from "./rows.js";
 export interface SftParts {
   processor: Processor;
   rows: RowSource;
-  config: SftConfig;
+  maxTokensPerMicrobatch: number;
   /** Positions of the model. */
   maxTokens: number;
 }
@@ -26,7 +25,7 @@ export class SftObjective implements Objective {
   }
 
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
-    const { processor, rows, config } = this.parts;
+    const { processor, rows, maxTokensPerMicrobatch } = this.parts;
     const groups: NativeGroup[] = [];
     for (const { row, prompt } of await span("rows", () => rows.take(plan.places, context))) {
       const answer = row.solution === "" ? new Int32Array() : processor.answerTokens(row.solution);
@@ -36,7 +35,7 @@ export class SftObjective implements Objective {
         context.warn(`row ${row.id} is left out: ${tokens} tokens, the model has room for ${this.parts.maxTokens}`);
       } else groups.push({ prompt, completions: [answer] });
     }
-    return new SftStep(groups, config.maxTokensPerMicrobatch);
+    return new SftStep(groups, maxTokensPerMicrobatch);
   }
 }
 

@@ -12,6 +12,7 @@ import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
 import { type LoopParts, trainStep } from "./loop.js";
+import { budgetToResume } from "./micro-batch-budget.js";
 import { namesToResume, withCommits } from "./model-names.js";
 import type { Objective, StepContext } from "./objective.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
@@ -190,8 +191,10 @@ export class Trainer {
       await claimRunFolder(this.outputDir, overwriteOutputDir);
     }
     const names = checkpoints.length === 0 ? config : await namesToResume(this.outputDir, config, warn);
+    const asked = config.maxTokensPerMicrobatch;
+    const budget = checkpoints.length === 0 ? asked : await budgetToResume(this.outputDir, asked, warn);
     const onDownload = (progress: DownloadProgress) => this.reporters.onDownload(progress);
-    const session = await openSession(this.options, { names, warn, onDownload, signal });
+    const session = await openSession(this.options, { names, budget, warn, onDownload, signal });
     try {
       const { source } = session;
       await checkTargets(config, session);
@@ -205,7 +208,8 @@ export class Trainer {
         run.resumed = true;
       }
       // Also where it goes on: the next one that does is to have the options of this one.
-      await writeRunConfig(this.outputDir, withCommits(lasting, source.names));
+      const { maxTokensPerMicrobatch } = session;
+      await writeRunConfig(this.outputDir, withCommits({ ...lasting, maxTokensPerMicrobatch }, source.names));
       run.profiler = this.makeProfiler(run);
       run.parts.guards = new Guards(() => run.checkpoint?.path);
       await this.announce(run);
@@ -261,6 +265,7 @@ export class Trainer {
       rows: parts.rows,
       parameters,
       trainableParameters,
+      maxTokensPerMicrobatch: session.maxTokensPerMicrobatch,
       adapter: session.adapter === undefined ? undefined : describeAdapter(session.adapter),
     });
     await this.warnings.flush();
@@ -324,7 +329,7 @@ function checkTrained({ state, parts: { totalSteps } }: OpenRun): void {
 }
 
 function makeObjective(plan: RunPlan, session: Session): Objective {
-  const { model, reference, processor, scorer } = session;
+  const { model, reference, processor, scorer, maxTokensPerMicrobatch } = session;
   const { config } = plan;
   const room = model.info().maxPositionEmbeddings;
   const rows = new RowSource(session.rows, processor, {
@@ -335,8 +340,8 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
     alpha: config.alpha,
   });
   return plan.objective === "grpo"
-    ? new GrpoObjective({ model, reference, processor, rows, scorer, config: plan.config })
-    : new SftObjective({ processor, rows, config: plan.config, maxTokens: room });
+    ? new GrpoObjective({ model, reference, processor, rows, scorer, config: plan.config, maxTokensPerMicrobatch })
+    : new SftObjective({ processor, rows, maxTokensPerMicrobatch, maxTokens: room });
 }
 
 function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number): StepOptions {

@@ -1,10 +1,15 @@
 #include "core/thread_pool.h"
 
+#include <chrono>
+
 namespace vlmr1 {
 
 namespace {
 // Between the kernels of a step there are a few microseconds: spinning that long is cheaper than a sleep.
 constexpr int kSpins = 4000;
+// A time slice that the system gives to another program is several milliseconds; to be woken takes less than a tenth.
+constexpr std::chrono::microseconds kPatience{300};
+using Clock = std::chrono::steady_clock;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -59,8 +64,33 @@ void ThreadPool::work(int thread) {
     if (quit_) return;
     if (!enter(seen)) continue;
     drain(thread);
-    gate_.fetch_sub(1, std::memory_order_release);
+    leave();
   }
+}
+
+void ThreadPool::leave() {
+  const uint64_t before = gate_.fetch_sub(1, std::memory_order_acq_rel);
+  if ((before & kAsleep) == 0 || (before & kInside) != 1) return;
+  // The caller holds the mutex from when it says that it sleeps until it does.
+  std::lock_guard<std::mutex> lock(mutex_);
+  left_.notify_one();
+}
+
+// Where a worker takes much longer than its last task can, another program has its core: asleep, the caller leaves it
+// its own.
+void ThreadPool::wait_for_workers() {
+  const auto inside = [this] { return (gate_.load(std::memory_order_acquire) & kInside) != 0; };
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (!inside()) return;
+    pause();
+  }
+  for (const auto since = Clock::now(); Clock::now() - since < kPatience;) {
+    if (!inside()) return;
+    std::this_thread::yield();
+  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  gate_.fetch_or(kAsleep, std::memory_order_acq_rel);
+  left_.wait(lock, [&] { return !inside(); });
 }
 
 void ThreadPool::run_erased(int64_t tasks, Call call, const void* fn) {
@@ -79,10 +109,7 @@ void ThreadPool::run_erased(int64_t tasks, Call call, const void* fn) {
     wake_.notify_all();
     drain(0);
     gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-    for (int spin = 0; (gate_.load(std::memory_order_acquire) & kInside) != 0; ++spin) {
-      if (spin < kSpins) pause();
-      else std::this_thread::yield();
-    }
+    wait_for_workers();
   } else {
     drain(0);
   }

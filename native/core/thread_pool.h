@@ -37,6 +37,8 @@ class ThreadPool {
   bool enter(uint64_t generation);
   void work(int thread);
   void drain(int thread);
+  void leave();
+  void wait_for_workers();
 
   const int threads_;
   const bool idle_;
@@ -44,10 +46,13 @@ class ThreadPool {
   StopFlag stop_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  // The number of the run at hand, whether it still takes workers, and how many are inside.
+  std::condition_variable left_;
+  // The number of the run at hand, whether it still takes workers, whether the caller sleeps until those that are
+  // inside have left, and how many these are.
   static constexpr uint64_t kGeneration = 1 << 16;
   static constexpr uint64_t kClosed = 1 << 15;
-  static constexpr uint64_t kInside = kClosed - 1;
+  static constexpr uint64_t kAsleep = 1 << 14;
+  static constexpr uint64_t kInside = kAsleep - 1;
   std::atomic<uint64_t> gate_{0};
   std::atomic<int64_t> next_{0};
   std::atomic<bool> quit_{false};

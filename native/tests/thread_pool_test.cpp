@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <thread>
@@ -89,6 +92,69 @@ TEST(core_pool_refuses_odd_numbers_of_threads) {
   EXPECT_ERROR(ErrorCode::kArgument, ThreadPool(-3));
   EXPECT_ERROR(ErrorCode::kArgument, ThreadPool(100'000));
   EXPECT_GE(physical_cores(), 1);
+}
+
+// -- Idleness.
+
+// Between steps, while rewards are computed or a user reads, the engine must not take a core from others.
+TEST(core_pool_idles_without_computing) {
+  ThreadPool pool(4);
+  // Other threads of this process have ended; the best of three, as a sleeping worker may be woken late.
+  double best = std::numeric_limits<double>::infinity();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    std::atomic<int> done{0};
+    for (int run = 0; run < 100; ++run) pool.run(16, [&](int64_t, int) { done++; });
+    EXPECT_EQ(done.load(), 1600);
+    const std::clock_t before = std::clock();  // processor time of all threads
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    best = std::min(best, static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC);
+  }
+  EXPECT_LT(best, 0.02);
+}
+
+// -- Limits of containers.
+
+void write_file(const std::string& path, const std::string& text) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path) << text;
+}
+
+TEST(core_cores_follow_control_groups) {
+  {
+    const TemporaryFolder root;
+    EXPECT_EQ(quota_cores(root.path()), 0);
+    // Inside a container the group is the root.
+    write_file(root.file("sys/fs/cgroup/cpu.max"), "250000 100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 3);
+    write_file(root.file("proc/self/cgroup"), "0::/\n");
+    EXPECT_EQ(quota_cores(root.path()), 3);
+    write_file(root.file("sys/fs/cgroup/cpu.max"), "max 100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 0);
+    // The tightest of a group and those around it counts.
+    write_file(root.file("proc/self/cgroup"), "0::/jobs/one\n");
+    write_file(root.file("sys/fs/cgroup/jobs/cpu.max"), "200000 100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 2);
+    write_file(root.file("sys/fs/cgroup/jobs/one/cpu.max"), "40000 100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 1);
+    write_file(root.file("sys/fs/cgroup/jobs/one/cpu.max"), "700000 100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 2);
+  }
+  {
+    const TemporaryFolder root;
+    write_file(root.file("proc/self/cgroup"), "5:cpuset:/x\n4:cpu,cpuacct:/docker/1f\n");
+    write_file(root.file("sys/fs/cgroup/cpu/docker/1f/cpu.cfs_quota_us"), "-1\n");
+    write_file(root.file("sys/fs/cgroup/cpu/docker/1f/cpu.cfs_period_us"), "100000\n");
+    EXPECT_EQ(quota_cores(root.path()), 0);
+    write_file(root.file("sys/fs/cgroup/cpu/docker/1f/cpu.cfs_quota_us"), "400000\n");
+    EXPECT_EQ(quota_cores(root.path()), 4);
+  }
+  // Whatever the files hold.
+  for (const char* text : {"", "x", "0::", "0::jobs", ":::", "1:cpu:/a/b\n0::/c"}) {
+    const TemporaryFolder root;
+    write_file(root.file("proc/self/cgroup"), text);
+    write_file(root.file("sys/fs/cgroup/cpu.max"), "lots of it");
+    EXPECT_EQ(quota_cores(root.path()), 0);
+  }
 }
 
 // -- Interruption inside long kernels.

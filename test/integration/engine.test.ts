@@ -42,6 +42,16 @@ describe("the real addon", () => {
     expect(again[0]?.[0]?.tokens.length).toBeGreaterThan(0);
   });
 
+  it("takes no core while it has nothing to do", async () => {
+    await model.generate({ prompts: [await question()], sampling: { maxNewTokens: 3 } });
+    // Its workers may look out for more for a moment.
+    await sleep(50);
+    const before = process.cpuUsage();
+    await sleep(2000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(0.2);
+  });
+
   it("rejects what still waits when the engine is disposed", async () => {
     const running = model.generate({ prompts: [await question()], ...LONG });
     const waiting = model.logProbs({ groups: [{ prompt: await question(), completions: [Int32Array.of(5)] }] });

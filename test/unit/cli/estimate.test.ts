@@ -44,6 +44,7 @@ describe("estimate", () => {
       prompts_from: "as given",
       num_generations: 8,
       max_completion_length: 100,
+      max_tokens_per_microbatch: 2200,
       micro_batches: 4,
       largest_phase: "train",
       kept: 500,
@@ -78,11 +79,30 @@ describe("estimate", () => {
     expect(largest).toBeGreaterThan(8);
   });
 
+  it("chooses the micro-batches as a run would where it is not told", async () => {
+    // One group is more than the efficient size.
+    const plenty = await json([...STEP, "--memory", "2000GB"]);
+    expect(plenty).toMatchObject({ max_tokens_per_microbatch: 1100, micro_batches: 8, fits: true });
+    const SMALL = ["--preset", "tiny", "--prompt-tokens", "40", "--max-completion-length", "20"];
+    const small = await json([...SMALL, "--memory", "2000GB"]);
+    expect(small).toMatchObject({ max_tokens_per_microbatch: 1024, micro_batches: 2, fits: true });
+    // 5 groups of 200 tokens, of which 2 go into half.
+    const tight = await json([...SMALL, "--memory", String((small.peak as number) - 400e6)]);
+    expect(tight).toMatchObject({ max_tokens_per_microbatch: 512, micro_batches: 4, fits: true, advice: [] });
+    const none = await json([...SMALL, "--memory", "1GB"]);
+    expect(none).toMatchObject({ max_tokens_per_microbatch: 200, micro_batches: 8, fits: false });
+    expect(JSON.stringify(none.advice)).not.toContain("max_tokens_per_microbatch");
+    // What it needs with one group at a time.
+    expect(tight.largest_num_generations).toBeGreaterThan(20);
+  });
+
   it("shows both in tables", async () => {
     const { stdout, code } = await runCli(["estimate", ...STEP, ...BUDGET, "--memory", "1GB", "--image", "300x200"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^10 parameters, all trained; cpu\/avx2\/2$/m);
-    expect(stdout).toMatch(/8 prompts of 377 tokens with 1 picture \(as given\), 8 completions of 100 tokens each; 8/);
+    expect(stdout).toMatch(
+      /8 prompts of 377 tokens with 1 picture \(as given\), 8 completions of 100 tokens each; 8 micro-batches of at most 2200 tokens/,
+    );
     expect(stdout).toMatch(/^GB in use at most +weights +gradients +optimizer +activations +KV cache/m);
     expect(stdout).toMatch(/^forward and backward +1\.00 +0\.00 +0\.00 +1\.18 +0\.00 +0\.00 +2\.18$/m);
     expect(stdout).toMatch(/^it does not fit in 1\.00 GB; no group fits in 1\.00 GB$/m);

@@ -4,7 +4,14 @@ import { expect, test } from "vitest";
 import { JsonlReporter } from "../../../lib/report/index.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
-const base = { objective: "grpo" as const, totalSteps: 9, rows: 1, parameters: 1, trainableParameters: 1 };
+const base = {
+  objective: "grpo" as const,
+  totalSteps: 9,
+  rows: 1,
+  parameters: 1,
+  trainableParameters: 1,
+  maxTokensPerMicrobatch: 2048,
+};
 const step = (number: number, metrics: Record<string, number>) => ({
   step: number,
   totalSteps: 9,

@@ -8,7 +8,7 @@ import { estimatedModel, estimatedPreset } from "../../../lib/trainer/estimated-
 import { Trainer } from "../../../lib/trainer/index.js";
 import { type EstimatedConfig, type EstimatedRun, estimateMemory } from "../../../lib/trainer/memory-estimate.js";
 import { adviseOn, LARGEST_GROUP, largestGroup } from "../../../lib/trainer/memory-fit.js";
-import { warnOfMemory } from "../../../lib/trainer/memory-warning.js";
+import { planMemory } from "../../../lib/trainer/memory-plan.js";
 import { longestPrompts, measureRows, shapeOf } from "../../../lib/trainer/prompt-sizes.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
@@ -209,7 +209,8 @@ describe("advice", () => {
 });
 
 describe("the warning at a run's start", () => {
-  const grpo = parseConfig(grpoSchema, { model: MODEL, dataset: "rows", maxCompletionLength: 16 });
+  const config = parseConfig(grpoSchema, { model: MODEL, dataset: "rows", maxCompletionLength: 16 });
+  const plan = { objective: "grpo" as const, config };
 
   async function warnings(limit: number, fake: FakeOptions = {}, device: "cpu" | "cuda" = "cpu"): Promise<string[]> {
     const engine = await Engine.open({ addon: fakeAddon(fake), device });
@@ -217,7 +218,8 @@ describe("the warning at a run's start", () => {
     const found: string[] = [];
     const warn = (message: string) => void found.push(message);
     const source = { directory: MODEL, adapter: undefined };
-    await warnOfMemory({ engine, source, config: grpo, rows: rows(3), warn, signal: undefined }, processor, limit);
+    const planning = { engine, source, plan, budget: 4096, rows: rows(3), warn, signal: undefined };
+    expect(await planMemory(planning, processor, limit)).toBe(4096);
     return found;
   }
 
