@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import {
   addConfigFlags,
+  maxNumSeqsField,
   modelFields,
   profileField,
   readCommandConfig,
@@ -25,6 +26,7 @@ const Schema = z.object({
   n: z.int().min(1).max(4096).default(1).describe("completions of the same prompt"),
   maxNewTokens: z.int().min(1).default(256).describe("longest completion in tokens"),
   ...samplingFields,
+  ...maxNumSeqsField,
   ...seedField,
   ...profileField("trace.json"),
 });
@@ -157,11 +159,12 @@ async function sample(
   { config, opened, prompt, context }: Request,
   onProgress: (progress: GenerateProgress) => void,
 ): Promise<NativeCompletion[]> {
-  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, seed } = config;
+  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, maxNumSeqs, seed } = config;
   const given = { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
   const [completions = []] = await opened.model.generate({
     prompts: [prompt],
     n,
+    maxRows: maxNumSeqs,
     seed,
     sampling: resolveSampling(opened.processor.generation, given),
     signal: context.signal,

@@ -82,6 +82,14 @@ export const samplingFields = {
   repetitionPenalty: z.number().gt(0).optional().describe("over 1: make tokens that were seen less likely; 1: off"),
 };
 
+export const maxNumSeqsField = {
+  maxNumSeqs: z
+    .int()
+    .min(0)
+    .default(128)
+    .describe("completions that grow at once; the next ones join as others end, which bounds the memory; 0: all"),
+};
+
 /** `--profile`, `--profile FILE`; `where` says which file it is without a name. */
 export const profileField = (where: string) => ({
   profile: z

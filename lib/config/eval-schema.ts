@@ -24,7 +24,11 @@ export const evalSchema = z
       .min(1)
       .default(256)
       .meta({ description: "most tokens of an answer", aliases: ["maxNewTokens"] }),
-    evalBatchSize: z.int().min(1).default(16).describe("questions that are answered together"),
+    evalBatchSize: z
+      .int()
+      .min(1)
+      .default(16)
+      .describe("questions that are answered at once; the next ones join as others end"),
     answers: z.string().optional().describe("write every answer with its scores to this file, as JSONL"),
     ...profileField("trace.json"),
   })

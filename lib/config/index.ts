@@ -2,6 +2,7 @@ export {
   adapterField,
   engineFields,
   imageFields,
+  maxNumSeqsField,
   maxShardSizeField,
   modelFields,
   profileField,

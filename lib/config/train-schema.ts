@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { maxShardSizeField, modelFields, profileField, seedField } from "./common.js";
+import { maxNumSeqsField, maxShardSizeField, modelFields, profileField, seedField } from "./common.js";
 import { trainableFields } from "./trainable-fields.js";
 
 /**
@@ -52,7 +52,7 @@ const runFields = {
     .min(1)
     .default(16)
     .meta({
-      description: "questions that are answered together in an evaluation",
+      description: "questions that are answered at once in an evaluation; the next ones join as others end",
       aliases: ["perDeviceEvalBatchSize"],
     }),
   ...profileField("trace.json in the run's folder"),
@@ -120,6 +120,7 @@ const rolloutFields = {
   topP: z.number().gt(0).max(1).default(1).describe("sample from the smallest set of this probability; 1: off"),
   minP: z.number().min(0).max(1).default(0).describe("leave out tokens below this share of the likeliest; 0: off"),
   repetitionPenalty: z.number().gt(0).default(1).describe("over 1: make tokens that were seen less likely; 1: off"),
+  ...maxNumSeqsField,
 };
 
 export const rewardFields = {

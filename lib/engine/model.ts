@@ -29,6 +29,11 @@ export interface GenerateOptions extends CallOptions {
   firstRow?: number;
   /** "on" unless given. */
   adapter?: AdapterUse;
+  /**
+   * Completions that are under way at once, over all prompts: the next ones join as others end. It bounds the memory of
+   * keys and values and changes no number. 0, or not given: all of them.
+   */
+  maxRows?: number;
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 
@@ -85,10 +90,14 @@ export class Model {
     return this.open("info").info();
   }
 
-  /** Completions per prompt, `[prompt][n]`. Each prompt is encoded once for all its completions. */
+  /**
+   * Completions per prompt, `[prompt][n]`. Each prompt is encoded once for all its completions, when the first of them
+   * begins.
+   */
   async generate(options: GenerateOptions): Promise<NativeCompletion[][]> {
     const native = this.open("generate");
-    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, adapter = "on", signal, onProgress } = options;
+    const { prompts, n = 1, sampling, seed = 0, firstRow = 0, adapter = "on", maxRows = 0 } = options;
+    const { signal, onProgress } = options;
     const args = {
       prompts: prompts.map(barePrompt),
       n,
@@ -96,6 +105,7 @@ export class Model {
       seed,
       firstRow,
       adapter,
+      maxRows,
     };
     // An exception must not travel through native frames: it ends the generation and is thrown from here.
     let failure: { error: unknown } | undefined;

@@ -157,19 +157,16 @@ export interface EstimateArgs extends TrainingArgs {
   reference: "none" | "same" | "copy";
   /** Steps before these, with as many other pictures: a model keeps what a frozen vision tower made of them. */
   earlierSteps: number;
-  /** Prompts that an evaluation before the training answers at once; 0: there is none. */
+  /** Completions that are under way at once; 0: all. */
+  maxRows: number;
+  /** Prompts that an evaluation before the training hands over at once; 0: there is none. */
   evaluated: number;
+  /** Of these, how many are answered at once; 0: all. */
+  evaluatedRows: number;
 }
 
 /** Bytes by what they are for. */
-export interface MemoryUse {
-  weights: number;
-  gradients: number;
-  optimizer: number;
-  activations: number;
-  kvCache: number;
-  workspace: number;
-}
+export type MemoryUse = Record<"weights" | "gradients" | "optimizer" | "activations" | "kvCache" | "workspace", number>;
 
 export interface NativeEstimate {
   /** With the instruction set and the number of threads, on which workspace depends. */
@@ -259,6 +256,8 @@ export interface GenerateArgs {
   /** Number of the first prompt's row in the run, so that prompt i uses random stream `firstRow + i`. */
   firstRow: number;
   adapter: AdapterUse;
+  /** Completions that are under way at once: the next ones join as others end. 0: all of them. */
+  maxRows: number;
 }
 
 export interface NativeCompletion {

@@ -23,6 +23,7 @@ export interface EvaluateOptions {
   rewardTimeLimit: number;
   maxCompletionLength: number;
   promptSuffix: string;
+  /** Rows that are answered at once: the next ones join as others end. */
   batchSize: number;
   /** The training step after which this is. */
   step: number;
@@ -61,18 +62,34 @@ export interface Evaluation {
   failures: { rows: RowFailure[]; rewards: RewardFailure[] };
 }
 
+/** Rows that the engine gets at once, so that it has others to go on with when some are answered. */
+export function rowsPerCall(batchSize: number): number {
+  return 4 * batchSize;
+}
+
+/** Pictures of rows that wait for their turn take no more than this, and what one batch more has. */
+const WAITING_PICTURE_BYTES = 64 * 2 ** 20;
+
 /**
- * Answers every row greedily, in batches, and scores the answers: rewards, and whether name (the answer without its
- * numbers), numbers and format are right. The same weights give the same scores, whatever the batch size.
+ * Answers every row greedily, and scores the answers: rewards, and whether name (the answer without its numbers),
+ * numbers and format are right. The same weights give the same scores, whatever the batch size.
  */
 export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): Promise<Evaluation> {
   const answers: EvaluatedAnswer[] = [];
   const failures: Evaluation["failures"] = { rows: [], rewards: [] };
-  for (let start = 0; start < parts.rows.length; start += options.batchSize) {
-    const batch = parts.rows.slice(start, start + options.batchSize);
-    const encoded = await encode(parts, batch, options, failures.rows);
-    if (encoded.length > 0) answers.push(...(await answerBatch(parts, encoded, options, failures.rewards)));
-    options.onProgress?.((start + batch.length) / parts.rows.length);
+  const { rows } = parts;
+  let waiting: EncodedRow[] = [];
+  for (let start = 0; start < rows.length; start += options.batchSize) {
+    const batch = rows.slice(start, start + options.batchSize);
+    waiting.push(...(await encode(parts, batch, options, failures.rows)));
+    const end = start + batch.length;
+    const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
+    if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
+    const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
+    if (waiting.length > 0)
+      answers.push(...(await answer(parts, waiting, { ...options, onProgress }, failures.rewards)));
+    onProgress(0);
+    waiting = [];
   }
   if (answers.length === 0) {
     throw new VlmR1Error("ERR_DATA", `none of the ${parts.rows.length} held-out rows could be used`, {
@@ -95,15 +112,28 @@ async function encode(
   return result.encoded.filter((row) => row !== undefined);
 }
 
-async function answerBatch(
+function pictureBytes(rows: readonly EncodedRow[]): number {
+  let bytes = 0;
+  for (const { prompt } of rows) for (const { pixelValues } of prompt.images) bytes += pixelValues.byteLength;
+  return bytes;
+}
+
+interface AnswerOptions extends Omit<EvaluateOptions, "onProgress"> {
+  /** Gets the number of rows without an answer. */
+  onProgress: (left: number) => void;
+}
+
+async function answer(
   { model, processor, scorer }: EvaluateParts,
   batch: readonly EncodedRow[],
-  options: EvaluateOptions,
+  options: AnswerOptions,
   failures: RewardFailure[],
 ): Promise<EvaluatedAnswer[]> {
-  const { maxCompletionLength, signal, step, rewardTimeLimit, rewardWeights } = options;
+  const { maxCompletionLength, batchSize, signal, step, rewardTimeLimit, rewardWeights, onProgress } = options;
   const request: GenerateOptions = {
     prompts: batch.map(({ prompt }) => prompt),
+    maxRows: batchSize,
+    onProgress: ({ finished, total }) => onProgress(total - finished),
     sampling: { temperature: 0, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens },
     signal,
   };

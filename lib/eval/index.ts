@@ -6,4 +6,5 @@ export {
   type Evaluation,
   evaluate,
   type HeldOutScores,
+  rowsPerCall,
 } from "./evaluate.js";

@@ -67,7 +67,7 @@ export class GrpoObjective implements Objective {
       maxNewTokens: config.maxCompletionLength,
       stopTokens: processor.generation.stopTokens,
     };
-    return { numGenerations: config.numGenerations, sampling, seed: config.seed };
+    return { numGenerations: config.numGenerations, maxNumSeqs: config.maxNumSeqs, sampling, seed: config.seed };
   }
 
   private async judge(groups: readonly Group[], step: number, context: StepContext) {

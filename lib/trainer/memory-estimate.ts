@@ -2,6 +2,7 @@ import { loraArgs } from "../adapters/index.js";
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { CallOptions, Engine, MemoryUse, NativeEstimate } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
+import { rowsPerCall } from "../eval/index.js";
 import type { PromptSize } from "../processing/index.js";
 import type { EstimatedModel } from "./estimated-model.js";
 import { packGroups } from "./micro-batches.js";
@@ -21,6 +22,7 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "maxPixels"
     | "evalDataset"
     | "evalBatchSize"
+    | "maxNumSeqs"
   >;
 
 /** All that an estimate needs and a configuration does not say. */
@@ -96,7 +98,9 @@ export async function estimateMemory(
         MOST_EARLIER_STEPS,
         Math.ceil((run.rows ?? Number.POSITIVE_INFINITY) / prompts.length) - 1,
       ),
-      evaluated: config.evalDataset === undefined ? 0 : config.evalBatchSize,
+      maxRows: config.maxNumSeqs,
+      evaluated: config.evalDataset === undefined ? 0 : rowsPerCall(config.evalBatchSize),
+      evaluatedRows: config.evalBatchSize,
     },
     options,
   );

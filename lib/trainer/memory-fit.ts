@@ -101,9 +101,12 @@ function changes(
   const pixels = Math.max(0, ...prompts.flatMap(({ grids }) => grids.map(([, h, w]) => h * w * patchSize ** 2)));
   const fewerPixels = Math.max(config.minPixels ?? limits.minPixels, Math.ceil(pixels / 2));
   const half = (value: number) => Math.ceil(value / 2);
+  const completions = config.numGenerations * config.promptsPerStep;
+  const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
   const list: (Partial<EstimatedConfig> | false)[] = [
     !config.gradientCheckpointing && { gradientCheckpointing: true },
     group < config.maxTokensPerMicrobatch && { maxTokensPerMicrobatch: group },
+    { maxNumSeqs: half(atOnce) },
     full && !config.freezeVisionModules && { freezeVisionModules: true },
     full && { usePeft: true },
     config.precision !== "bf16" && { precision: "bf16" },

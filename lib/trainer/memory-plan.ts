@@ -98,5 +98,5 @@ function stepConfig(
 ): Omit<BudgetedConfig, "maxTokensPerMicrobatch"> {
   if (plan.objective === "grpo") return plan.config;
   const answers = lookedAt(rows, LOOKED).map(({ solution }) => processor.answerTokens(solution).length);
-  return { ...plan.config, numGenerations: 1, maxCompletionLength: Math.max(1, ...answers), beta: 0 };
+  return { ...plan.config, numGenerations: 1, maxCompletionLength: Math.max(1, ...answers), beta: 0, maxNumSeqs: 0 };
 }

@@ -12,6 +12,8 @@ export interface Group extends PlacedRow {
 
 export interface RolloutOptions {
   numGenerations: number;
+  /** Completions that are under way at once; 0: all. */
+  maxNumSeqs: number;
   sampling: SamplingArgs;
   seed: number;
 }
@@ -24,7 +26,7 @@ export async function rollout(
   model: Model,
   processor: Processor,
   rows: readonly PlacedRow[],
-  { numGenerations, sampling, seed }: RolloutOptions,
+  { numGenerations, maxNumSeqs, sampling, seed }: RolloutOptions,
   { signal, onProgress }: StepContext,
 ): Promise<Group[]> {
   const groups: Group[] = [];
@@ -32,6 +34,7 @@ export async function rollout(
     const completions = await model.generate({
       prompts: run.map(({ prompt }) => prompt),
       n: numGenerations,
+      maxRows: maxNumSeqs,
       sampling,
       seed,
       firstRow: run[0]?.place.position ?? 0,

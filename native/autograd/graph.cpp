@@ -11,10 +11,6 @@ Variable Graph::result(Tensor value, std::initializer_list<const Variable*> inpu
   return Variable(std::move(value), recording_ && needs ? std::make_shared<GradSlot>() : nullptr);
 }
 
-void Graph::record(const Variable& out, std::function<void(const Tensor&)> backward) {
-  if (out.needs_grad()) tape_.push_back({out.slot(), std::move(backward)});
-}
-
 void Graph::accumulate(const std::shared_ptr<GradSlot>& slot, Tensor grad) {
   if (!slot) return;
   if (!slot->grad) slot->grad = std::move(grad);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -56,11 +57,15 @@ class Graph {
   const AdapterMode& adapters() const { return adapters_; }
   // Whether any op had an input that needs a gradient, recorded or not.
   bool met_gradient() const { return met_gradient_; }
+  void meet_gradient() { met_gradient_ = true; }
 
   // The result of an op: it needs a gradient when the graph records and any input does.
   Variable result(Tensor value, std::initializer_list<const Variable*> inputs);
   // `backward` reads out's gradient and adds to the inputs' slots; it runs once, then what it holds is freed.
-  void record(const Variable& out, std::function<void(const Tensor& dout)> backward);
+  template <typename Backward>
+  void record(const Variable& out, Backward&& backward) {
+    if (out.needs_grad()) tape_.push_back({out.slot(), std::forward<Backward>(backward)});
+  }
   // Adds a gradient to a slot; takes the tensor over when it is the first.
   void accumulate(const std::shared_ptr<GradSlot>& slot, Tensor grad);
   // Runs the tape from `root`, whose gradient is `seed`. The tape is empty afterwards.

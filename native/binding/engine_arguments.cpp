@@ -16,6 +16,7 @@ constexpr int64_t kMaxPatchSide = 4096;
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
 constexpr int64_t kMaxBytes = int64_t{1} << 53;
 constexpr int64_t kMaxPrompts = 1 << 16;
+constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxTokens = 1 << 24;
 constexpr int64_t kMaxGrid = 1 << 16;
 
@@ -101,7 +102,9 @@ EstimateOptions read_estimate(const Reader& args) {
   result.workload.max_new_tokens = static_cast<int32_t>(args.field("maxNewTokens").integer(1, kMaxTokens));
   for (const Reader& batch : args.field("microBatches").items())
     result.workload.micro_batches.push_back(batch.integers(0, kMaxPrompts));
+  result.workload.max_rows = static_cast<int32_t>(args.field("maxRows").integer(0, kMaxRows));
   result.workload.evaluated = static_cast<int32_t>(args.field("evaluated").integer(0, kMaxPrompts));
+  result.workload.evaluated_rows = static_cast<int32_t>(args.field("evaluatedRows").integer(0, kMaxRows));
   result.workload.earlier_steps = static_cast<int32_t>(args.field("earlierSteps").integer(0, kMaxPrompts));
   result.reference = references[args.field("reference").choice({"none", "same", "copy"})];
   return result;

@@ -90,17 +90,19 @@ void Job::execute(EngineContents& contents, EngineThread& thread) {
 
 void Job::report(const GenerateProgress& progress) {
   if (!wants_progress_) return;
-  std::vector<DrawnToken> news = unsent_ ? std::move(unsent_->news) : std::vector<DrawnToken>();
-  news.insert(news.end(), progress.news.begin(), progress.news.end());
-  unsent_ = progress;
-  unsent_->news = std::move(news);
+  has_unsent_ = true;
+  unsent_.tokens = progress.tokens;
+  unsent_.finished = progress.finished;
+  unsent_.total = progress.total;
+  unsent_.news.insert(unsent_.news.end(), progress.news.begin(), progress.news.end());
   if (std::chrono::steady_clock::now() - last_sent_ >= kProgressInterval) flush_progress();
 }
 
 void Job::flush_progress() {
-  if (!unsent_) return;
-  thread_->send_progress(*this, *unsent_);
-  unsent_.reset();
+  if (!has_unsent_) return;
+  thread_->send_progress(*this, unsent_);
+  has_unsent_ = false;
+  unsent_.news.clear();
   last_sent_ = std::chrono::steady_clock::now();
 }
 

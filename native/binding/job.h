@@ -89,7 +89,9 @@ class Job {
   std::optional<Napi::Error> thrown_;  // by the progress function
 
   EngineThread* thread_ = nullptr;
-  std::optional<GenerateProgress> unsent_;
+  // What JavaScript has not been told yet; keeps the memory of its list.
+  GenerateProgress unsent_;
+  bool has_unsent_ = false;
   std::chrono::steady_clock::time_point last_sent_{};
 };
 

@@ -200,6 +200,7 @@ GenerateArguments read_generate(const Reader& args, const ModelInfo& model) {
   result.options.seed = args.field("seed").natural();
   result.options.first_row = args.field("firstRow").natural();
   result.options.adapter = read_adapter_use(args.field("adapter"));
+  result.options.max_rows = static_cast<int32_t>(args.field("maxRows").integer(0, kMaxInt));
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "core/memory_pool.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "core/reserved_memory.h"
 
@@ -23,6 +24,23 @@ bool lasts(MemoryKind kind) {
   return kind == MemoryKind::kWeights || kind == MemoryKind::kGradients || kind == MemoryKind::kOptimizer;
 }
 }  // namespace
+
+// One object for storage and what the pool has to know of it: kernels ask for thousands of them in a second.
+struct MemoryPool::PooledStorage final : Storage {
+  PooledStorage(std::shared_ptr<MemoryPool> from, const Block& of, size_t asked_for, MemoryKind is_for)
+      : pool(std::move(from)), block(of), asked(asked_for), kind(is_for) {
+    data = block.data;
+    bytes = block.size;
+  }
+  ~PooledStorage() { pool->give_back(block, asked, kind); }
+  PooledStorage(const PooledStorage&) = delete;
+  PooledStorage& operator=(const PooledStorage&) = delete;
+
+  std::shared_ptr<MemoryPool> pool;
+  Block block;
+  size_t asked;
+  MemoryKind kind;
+};
 
 MemoryPool::~MemoryPool() { trim(); }
 
@@ -48,8 +66,9 @@ MemoryPool::Block MemoryPool::take_new(size_t size) {
     data = take();
   }
   check(data != nullptr, ErrorCode::kOutOfMemory, "memory: ", size >> 20, " MiB more than the ", used_ >> 20,
-        " MiB in use could not be had; smaller are num_generations, max_completion_length, max_tokens_per_microbatch "
-        "and pictures, and gradient_checkpointing keeps less; `vlmr1-native estimate` says what a run needs");
+        " MiB in use could not be had; smaller are num_generations, max_num_seqs, max_completion_length, "
+        "max_tokens_per_microbatch and pictures, and gradient_checkpointing keeps less; `vlmr1-native estimate` says "
+        "what a run needs");
   return {data, size, 0};
 }
 
@@ -60,13 +79,7 @@ std::shared_ptr<Storage> MemoryPool::allocate(size_t bytes) {
   Block block;
   if (!take_kept(size, lasts(kind) ? size : 2 * size, &block)) block = take_new(size);
   count(block, wanted, kind);
-  auto storage = std::make_shared<Storage>();
-  storage->data = block.data;
-  storage->bytes = block.size;
-  storage->release = [pool = shared_from_this(), block, wanted, kind](Storage&) {
-    pool->give_back(block, wanted, kind);
-  };
-  return storage;
+  return std::make_shared<PooledStorage>(shared_from_this(), block, wanted, kind);
 }
 
 void MemoryPool::count(Block& block, size_t bytes, MemoryKind kind) {

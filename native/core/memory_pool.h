@@ -45,6 +45,8 @@ class MemoryPool : public std::enable_shared_from_this<MemoryPool> {
     size_t touched = 0;  // the largest request that it ever served
   };
 
+  struct PooledStorage;
+
   bool take_kept(size_t size, size_t largest, Block* block);
   Block take_new(size_t size);
   void count(Block& block, size_t bytes, MemoryKind kind);

@@ -17,6 +17,16 @@ struct PackedBatch {
   std::vector<std::shared_ptr<const Picture>> pictures;  // each picture once
   std::vector<int32_t> picture_rows;                     // rows of the batch that take picture features …
   std::vector<int32_t> picture_sources;                  // … and which merged patch (over all pictures) goes there
+
+  // Empty, with the memory that it has.
+  void clear() {
+    tokens.clear();
+    for (auto& axis : positions) axis.clear();
+    tree.reset();
+    pictures.clear();
+    picture_rows.clear();
+    picture_sources.clear();
+  }
 };
 
 }  // namespace vlmr1

@@ -6,9 +6,10 @@
 
 namespace vlmr1::nn {
 
-// A parameter, or rows [begin, end) of its first axis, as a variable whose gradient is added to in place.
-Variable leaf(const Parameter& p);
-Variable leaf_rows(const Parameter& p, int64_t begin, int64_t end);
+// A parameter, or rows [begin, end) of its first axis, as a variable whose gradient is added to in place. A graph that
+// does not record only notes that there is one.
+Variable leaf(Graph& graph, const Parameter& p);
+Variable leaf_rows(Graph& graph, const Parameter& p, int64_t begin, int64_t end);
 
 // y = x · Wᵀ + bias (+ residual), and + scale · (dropout(x) · Aᵀ) · Bᵀ where the layer has an adapter that is on.
 struct Linear {

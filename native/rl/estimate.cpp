@@ -46,6 +46,7 @@ class Steps {
     for (int32_t i = 0; i < workload_.evaluated; ++i) batch.push_back(with_new_pictures(prompts_[i % prompts_.size()]));
     GenerateOptions options = generate_options();
     options.n = 1;
+    options.max_rows = workload_.evaluated_rows;
     options.sampling.temperature = 0;
     generate(model_, batch, options, stop_, nullptr);
   }
@@ -111,6 +112,7 @@ class Steps {
     GenerateOptions options;
     options.n = workload_.completions;
     options.sampling.max_new_tokens = workload_.max_new_tokens;
+    options.max_rows = workload_.max_rows;
     return options;
   }
 

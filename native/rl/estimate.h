@@ -25,8 +25,10 @@ struct StepWorkload {
   int32_t completions = 1;  // per prompt
   int32_t max_new_tokens = 1;
   std::vector<std::vector<int32_t>> micro_batches;  // indices of prompts
-  int32_t evaluated = 0;                            // prompts that an evaluation answers at once; 0: there is none
+  int32_t evaluated = 0;                            // prompts that an evaluation hands over at once; 0: there is none
   int32_t earlier_steps = 0;                        // those whose pictures a model may still keep something of
+  int32_t max_rows = 0;                             // completions that are under way at once; 0: all
+  int32_t evaluated_rows = 0;                       // the same of an evaluation
 };
 
 struct PhaseMemory {

@@ -1,4 +1,5 @@
-// Rollout: each prompt is encoded once, its n completions grow as children of it.
+// Rollout: each prompt is encoded once, its n completions grow as children of it. Where not all may be under way at
+// once, the next ones join as soon as others have ended (continuous batching).
 #pragma once
 
 #include <functional>
@@ -46,9 +47,11 @@ struct GenerateOptions {
   uint64_t seed = 0;
   uint64_t first_row = 0;
   AdapterMode::Use adapter = AdapterMode::Use::kOn;
+  int32_t max_rows = 0;  // completions that are under way at once; 0: all
 };
 
-// Result [prompt][n]. Random numbers are a function of (seed, first_row + prompt, completion, position) alone.
+// Result [prompt][n]. Random numbers are a function of (seed, first_row + prompt, completion, position) alone: with the
+// same seed a completion has the same bits whatever else is under way.
 std::vector<std::vector<Completion>> generate(Model& model, const std::vector<Prompt>& prompts,
                                               const GenerateOptions& options, const StopFlag& stop,
                                               const std::function<void(const GenerateProgress&)>& progress);

@@ -20,7 +20,7 @@ ops::HeadLogProb forward(Graph& graph, Model& model, const PackedGroups& packed,
   const Span span("forward", "tokens", packed.batch.tree->tokens);
   const Variable hidden = model.hidden(graph, packed.batch, attention);
   const Variable rows = model.final_norm(graph, ops::gather_rows(graph, hidden, packed.rows));
-  return ops::head_log_prob(graph, rows, nn::leaf(model.head()), packed.targets, temperature);
+  return ops::head_log_prob(graph, rows, nn::leaf(graph, model.head()), packed.targets, temperature);
 }
 
 TokenValues split(const std::vector<Group>& groups, const std::vector<float>& flat) {

@@ -35,7 +35,7 @@ std::vector<float> all_logits(ModelFixture& f, const GoldenCase& c) {
   TreeAttention attention(batch.tree);
   Graph graph(*f.backend, false);
   const Variable h = f.model->final_norm(graph, f.model->hidden(graph, batch, attention));
-  return to_vector(*f.backend, ops::linear(graph, h, nn::leaf(f.model->head()), nullptr, nullptr).value());
+  return to_vector(*f.backend, ops::linear(graph, h, nn::leaf(graph, f.model->head()), nullptr, nullptr).value());
 }
 
 TEST(model_positions_equal_transformers) {

@@ -37,7 +37,15 @@ const SAMPLING = {
   maxNewTokens: 12,
   stopTokens: [],
 };
-const GENERATE = { prompts: [PROMPT], n: 2, sampling: SAMPLING, seed: 1, firstRow: 0, adapter: "on" as const };
+const GENERATE = {
+  prompts: [PROMPT],
+  n: 2,
+  sampling: SAMPLING,
+  seed: 1,
+  firstRow: 0,
+  adapter: "on" as const,
+  maxRows: 0,
+};
 const STEP = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 const GROUP: NativeGroup = { prompt: PROMPT, completions: [Int32Array.of(5, 6), Int32Array.of(7)] };
 const GRPO: GrpoLossArgs = {
@@ -308,7 +316,7 @@ function script(body: string): string {
       const model = await load();
       const prompt = { tokens: Int32Array.of(1, 2, 3), images: [] };
       const sampling = { ...${JSON.stringify(SAMPLING)}, maxNewTokens };
-      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: "on" };
+      const args = { prompts: [prompt], n, sampling, seed: 1, firstRow: 0, adapter: "on", maxRows: 0 };
       await model.generate(args, () => {}, new Int32Array(1));
     };
     ${body}`;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Engine, type Model } from "../../lib/engine/index.js";
+import { Engine, type GenerateOptions, type Model } from "../../lib/engine/index.js";
 import { Processor } from "../../lib/processing/index.js";
 import { goldenPath } from "../support/golden.js";
 
@@ -73,6 +73,29 @@ describe("the real addon", () => {
     expect(seen.size).toBeGreaterThan(250);
     expect(seen).not.toContain(IMAGE_TOKEN);
     expect(seen).not.toContain(VIDEO_TOKEN);
+  });
+
+  it("draws the same completions however many are under way at once, and says what it was given wrong", async () => {
+    const ask = (maxRows: number, onProgress?: GenerateOptions["onProgress"]) =>
+      model.generate({
+        prompts,
+        n: 3,
+        maxRows,
+        seed: 4,
+        onProgress,
+        sampling: { maxNewTokens: 30, stopTokens: [5, 50, 150, 250] },
+      });
+    const prompts = [await question(), await question()];
+    const all = await ask(0);
+    for (const maxRows of [1, 2, 4]) expect(await ask(maxRows)).toEqual(all);
+    let told = 0;
+    await ask(2, ({ finished }) => {
+      told = finished;
+    });
+    expect(told).toBe(6);
+    const message = expect.stringContaining("maxRows: expected an integer from 0");
+    await expect(ask(-1)).rejects.toMatchObject({ code: "ERR_ARGUMENT", message });
+    await expect(ask(0.5)).rejects.toMatchObject({ code: "ERR_ARGUMENT", message });
   });
 
   it("reports progress up to the last token", async () => {

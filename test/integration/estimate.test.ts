@@ -39,7 +39,9 @@ function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
     maxNewTokens: LENGTH,
     microBatches: [[0], [1]],
     reference: "none",
+    maxRows: 0,
     evaluated: 0,
+    evaluatedRows: 0,
     earlierSteps: 0,
     ...more,
   };

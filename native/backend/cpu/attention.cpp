@@ -168,27 +168,20 @@ void CpuBackend::kv_append(KvStore& base, const std::vector<QueryRun>& runs, con
   CpuKvStore& store = static_cast<CpuKvStore&>(base);
   const AttentionShape shape = store.shape();
   auto& segments = store.segments();
-  int64_t fresh = 0;
+  const MemoryScope scope(store.kind());
   for (const QueryRun& run : runs) {
     if (run.segment >= static_cast<int32_t>(segments.size())) segments.resize(run.segment + 1);
     CpuKvStore::Segment& s = segments[run.segment];
     check(run.first == s.length, ErrorCode::kState, "kv_append: expected token ", s.length, ", got ", run.first);
     s.length += run.count;
-    fresh += (s.length + kKeyBlock - 1) / kKeyBlock - static_cast<int64_t>(s.blocks.size());
-  }
-  if (fresh > 0) {
-    const MemoryScope scope(store.kind());
-    // One slab for all new blocks; a vector past the end, where kernels read whole vectors.
-    const auto slab = memory_->allocate((fresh * store.block_floats() + kHeadStride) * sizeof(float));
-    float* next = static_cast<float*>(slab->data);
-    for (const QueryRun& run : runs) {
-      CpuKvStore::Segment& s = segments[run.segment];
-      while (static_cast<int64_t>(s.blocks.size()) * kKeyBlock < s.length) {
-        s.blocks.push_back(next);
-        s.owners.push_back(slab);
-        next += store.block_floats();
-      }
-    }
+    const int64_t have = static_cast<int64_t>(s.blocks.size());
+    const int64_t fresh = (s.length + kKeyBlock - 1) / kKeyBlock - have;
+    if (fresh <= 0) continue;
+    // One slab for the segment's new blocks, so that it gives back all it has when it is released; a vector past the
+    // end, where kernels read whole vectors.
+    s.slabs.push_back(memory_->allocate((fresh * store.block_floats() + kHeadStride) * sizeof(float)));
+    float* first = static_cast<float*>(s.slabs.back()->data);
+    for (int64_t i = 0; i < fresh; ++i) s.blocks.push_back(first + i * store.block_floats());
   }
   const float* pk = k.data<float>();
   const float* pv = v.data<float>();

@@ -18,7 +18,7 @@ class CpuKvStore final : public KvStore {
   struct Segment {
     int64_t length = 0;
     std::vector<float*> blocks;
-    std::vector<std::shared_ptr<Storage>> owners;
+    std::vector<std::shared_ptr<Storage>> slabs;
   };
 
   const AttentionShape& shape() const { return shape_; }

@@ -30,7 +30,7 @@ Decoder::Decoder(const TextConfig& config, ParameterStore& p, bool checkpointing
 }
 
 Variable Decoder::embed(Graph& graph, const std::vector<int32_t>& tokens) const {
-  return ops::embedding(graph, nn::leaf(*embedding_), tokens);
+  return ops::embedding(graph, nn::leaf(graph, *embedding_), tokens);
 }
 
 Variable Decoder::layer(Graph& graph, int index, const Variable& x, const ops::RopeTable& rope,

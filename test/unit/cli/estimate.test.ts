@@ -157,7 +157,7 @@ describe("estimate", () => {
     ]);
     expect(result.prompts_from).toMatch(/^the longest of (\d+) rows looked at, of \1$/);
     const [args] = asked();
-    expect(args).toMatchObject({ storedDtype: "f32", evaluated: 16 });
+    expect(args).toMatchObject({ storedDtype: "f32", maxRows: 128, evaluated: 64, evaluatedRows: 16 });
     const tokens = args?.prompts.map((prompt) => prompt.tokens) ?? [];
     expect(tokens).toHaveLength(8);
     expect(tokens[0]).toBe(Math.max(...tokens));

@@ -70,6 +70,8 @@ describe("generate", () => {
       "9",
       "--n",
       "2",
+      "--max-num-seqs",
+      "3",
     ];
     const { code, stdout } = await runCli([
       "generate",
@@ -86,12 +88,14 @@ describe("generate", () => {
     expect(stdout).toContain("--- 2 of 2");
     const [call] = argsOf<{
       n: number;
+      maxRows: number;
       seed: number;
       sampling: object;
       prompts: { tokens: Int32Array; images: unknown[] }[];
     }>("generate");
     expect(call).toMatchObject({
       n: 2,
+      maxRows: 3,
       seed: 9,
       sampling: { topK: 7, topP: 0.9, minP: 0.1, temperature: 0.5, stopTokens: [310] },
     });

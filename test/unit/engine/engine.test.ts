@@ -133,6 +133,7 @@ describe("Model", () => {
       seed: 0,
       firstRow: 0,
       adapter: "on",
+      maxRows: 0,
       sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, maxNewTokens: 256, stopTokens: [7] },
     });
     const groups = [{ prompt, completions: [Int32Array.of(3)] }];

@@ -28,6 +28,7 @@ const config: EstimatedConfig = {
   maxTokensPerMicrobatch: 200,
   beta: 0,
   evalBatchSize: 5,
+  maxNumSeqs: 7,
 };
 
 async function open(more: Partial<EstimatedRun> = {}) {
@@ -52,6 +53,7 @@ describe("an estimate", () => {
       train: "full",
       lora: null,
       reference: "none",
+      maxRows: 7,
       evaluated: 0,
       earlierSteps: 3,
       storedDtype: "f32",
@@ -71,7 +73,7 @@ describe("an estimate", () => {
     await estimateMemory(engine, run, { ...config, beta: 0.1, evalDataset: "test.json" });
     await estimateMemory(engine, run, { ...config, beta: 0.1, usePeft: true, loraR: 2, loraTargetModules: "q_proj" });
     const [full, lora] = asked();
-    expect(full).toMatchObject({ reference: "copy", evaluated: 5 });
+    expect(full).toMatchObject({ reference: "copy", evaluated: 20, evaluatedRows: 5 });
     expect(lora).toMatchObject({ train: "lora", reference: "same", lora: { keepStart: false } });
     expect(lora?.lora?.modules[0]).toMatchObject({ rank: 2 });
   });
@@ -205,6 +207,19 @@ describe("advice", () => {
     const chosen = { ...config, freezePatterns: "visual", promptsPerStep: 1, maxCompletionLength: 1 };
     await adviseOn(engine, run, chosen, await estimateMemory(engine, run, chosen));
     expect(asked().every(({ train }) => train === "full")).toBe(true);
+  });
+
+  it("tries fewer completions at once, counted in those that there are", async () => {
+    for (const [maxNumSeqs, tried] of [
+      [0, 6],
+      [100, 6],
+      [7, 4],
+    ]) {
+      const { engine, run, asked } = await open();
+      const chosen = { ...config, maxNumSeqs: maxNumSeqs as number };
+      await adviseOn(engine, run, chosen, await estimateMemory(engine, run, chosen));
+      expect(asked().map(({ maxRows }) => maxRows)).toContain(tried);
+    }
   });
 });
 

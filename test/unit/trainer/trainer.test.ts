@@ -148,6 +148,16 @@ describe("a GRPO run", () => {
     expect(first).toEqual([0, 4, 8]);
   });
 
+  test("lets as many completions grow at once as it is told", async () => {
+    const limits: number[] = [];
+    const onVerb = (verb: string, args: unknown) => {
+      if (verb === "generate") limits.push((args as GenerateArgs).maxRows);
+    };
+    await runAll(banditRun(await banditEngine({ onVerb }), newRun(), { maxSteps: 1 }));
+    await runAll(banditRun(await banditEngine({ onVerb }), newRun(), { maxSteps: 1, maxNumSeqs: 6 }));
+    expect(limits).toEqual([128, 6]);
+  });
+
   test("leaves bad rows out, names them once, and draws the others as if nothing had happened", async () => {
     const bad = rows(11);
     bad[2] = { ...bad[2]!, messages: [{ role: "user", content: [{ type: "image" }] }], images: ["/nowhere.png"] };
