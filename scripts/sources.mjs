@@ -8,8 +8,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const KERNELS = "native/backend/cpu/kernels/";
 const BENCH = "native/bench/";
 const OUTSIDE_CORE = ["native/tests/", "native/binding/", "native/backend/cuda/", KERNELS, BENCH];
-/** CMake adds these by itself: once per instruction set, and where the library is found. */
-const BENCH_PARTS = [`${BENCH}peak_loops.cpp`, `${BENCH}libraries/`];
+/** CMake adds these by itself: once per instruction set, where the library is found, and as a program of its own. */
+const BENCH_PARTS = [`${BENCH}peak_loops.cpp`, `${BENCH}libraries/`, `${BENCH}torch/`];
 
 const GROUPS = {
   /** Everything that needs neither Node nor a special instruction set. */

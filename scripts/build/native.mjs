@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from "node:fs";
+import { basename } from "node:path";
 import { filesUnder, sources } from "../sources.mjs";
 import { buildWithCMake, cmakeVersion } from "./cmake.mjs";
 import { buildWithGyp } from "./gyp.mjs";
@@ -8,6 +9,8 @@ import { hashOf, readStamp, removeStamp, writeStamp } from "./stamp.mjs";
 export const ADDON = "build/Release/vlmr1_native.node";
 export const NATIVE_TESTS = "build/Release/vlmr1_native_tests";
 export const NATIVE_BENCH = "build/Release/vlmr1_native_bench";
+/** What is measured beside torch. */
+export const LAYER_BENCH = "build/Release/vlmr1_native_layer_bench";
 
 const BUILDERS = { cmake: buildWithCMake, gyp: buildWithGyp };
 
@@ -37,11 +40,11 @@ export async function buildNative() {
   writeStamp("native", hash);
 }
 
-/** Brings the native benchmark up to date, where nothing else needs it. Answers its path. */
-export async function buildNativeBench() {
-  if (!cmakeVersion()) throw new BuildError("the native benchmark needs CMake 3.20 or later on the PATH");
-  await buildWithCMake("vlmr1_native_bench");
-  return root + NATIVE_BENCH;
+/** Brings a native benchmark up to date, where nothing else needs it. Answers its path. */
+export async function buildNativeBench(program = NATIVE_BENCH) {
+  if (!cmakeVersion()) throw new BuildError("the native benchmarks need CMake 3.20 or later on the PATH");
+  await buildWithCMake(basename(program));
+  return root + program;
 }
 
 function isCurrent(hash) {

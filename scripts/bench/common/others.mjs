@@ -29,6 +29,16 @@ const TICKS_PER_SECOND = 100;
 /** Time that a program has computed, over all its threads: waiting for a core does not count. */
 export const processorSeconds = (pid) => ticksOf(pid) / TICKS_PER_SECOND;
 
+/** The most memory that a program has held, in bytes: Linux's VmHWM; undefined where the system does not tell. */
+export function peakMemory(pid) {
+  try {
+    const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+    return kilobytes * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Measures how many cores other programs kept busy since `start()`: what a time on a shared machine is worth. */
 export class Others {
   /** `pids`: the programs that are measured. */

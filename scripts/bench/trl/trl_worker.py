@@ -3,7 +3,6 @@ until a line comes in on stdin; one line of JSON answers. Usage: trl_worker.py W
 import hashlib
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -33,10 +32,6 @@ class Processor(Qwen2_5_VLProcessor):
 
 def answer(**event):
     print("@bench " + json.dumps(event), flush=True)
-
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class Stopwatch:
@@ -77,12 +72,13 @@ class Gate(TrainerCallback):
 
     def on_step_begin(self, args, state, control, **kwargs):
         if self.report is None:
-            answer(event="ready", **self.ready, peak=peak())
+            answer(event="ready", **self.ready)
         else:
-            answer(event="step", **self.report, peak=peak())
+            answer(event="step", **self.report)
         if not sys.stdin.readline():
             os._exit(0)
         self.watch.seconds = {}
+        self.seen = {name: len(values) for name, values in self.trainer._metrics["train"].items()}
         self.start = time.perf_counter()
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
@@ -107,9 +103,10 @@ class Gate(TrainerCallback):
         }
 
     def metrics(self):
-        found = self.trainer._metrics["train"]
-        lengths = [int(found[f"completions/{end}_length"][-1]) for end in ("min", "max")]
-        return {"lengths": lengths, "entropy": found["entropy"][-1]}
+        """Of this step: one entry for each part that completions were generated or trained in."""
+        found = {name: values[self.seen.get(name, 0) :] for name, values in self.trainer._metrics["train"].items()}
+        lengths = [int(length) for end in ("min", "max") for length in found[f"completions/{end}_length"]]
+        return {"lengths": lengths, "entropy": sum(found["entropy"]) / len(found["entropy"])}
 
 
 def dataset(workload):
@@ -141,7 +138,6 @@ def config(workload, precision, settings, suppressed, folder):
         "lr_scheduler_type": "constant",
         "max_grad_norm": workload["maxGradNorm"],
         "weight_decay": 0.0,
-        "optim": "adamw_torch_fused",
         "gradient_checkpointing": False,
         "generation_kwargs": {"suppress_tokens": suppressed},
         "shuffle_dataset": False,
@@ -151,6 +147,30 @@ def config(workload, precision, settings, suppressed, folder):
         "disable_tqdm": True,
         **settings,
     })
+
+
+def prepare_torch(settings, threads):
+    """Takes what is torch's own out of the settings."""
+    torch.set_num_threads(settings.pop("threads", threads))
+    torch.set_flush_denormal(settings.pop("flush_denormal", False))
+    torch.set_float32_matmul_precision(settings.pop("matmul_precision", "highest"))
+    torch.backends.mkldnn.enabled = settings.pop("mkldnn", True)
+    torch.manual_seed(1)
+
+
+def compile_layers(model, which):
+    """`all`: the layers' forward passes; `train`: only those that are followed by a backward pass."""
+    for layer in [*model.model.language_model.layers, *model.model.visual.blocks]:
+        layer.forward = compiled(layer.forward, which)
+
+
+def compiled(forward, which):
+    fast = torch.compile(forward, dynamic=True if which == "all" else None)
+
+    def chosen(*args, **kwargs):
+        return (fast if which == "all" or torch.is_grad_enabled() else forward)(*args, **kwargs)
+
+    return chosen
 
 
 def describe(workload, processor, model):
@@ -177,14 +197,15 @@ def main():
     with open(file, encoding="utf-8") as source:
         workload = json.load(source)
     settings = json.loads(settings)
-    torch.set_num_threads(workload["threads"])
-    torch.manual_seed(1)
+    prepare_torch(settings, workload["threads"])
     processor = Processor.load(workload["model"])
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    attention = settings.pop("attention", "sdpa")
+    attention, compiling = settings.pop("attention"), settings.pop("compile", None)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         workload["model"], dtype=dtype, attn_implementation=attention
     )
+    if compiling:
+        compile_layers(model, compiling)
     # Ends, so that all completions have full length; pictures and videos, because the forward pass dies of them.
     ids = {model.config.image_token_id, model.config.video_token_id, processor.tokenizer.eos_token_id}
     suppressed = sorted(ids | {processor.tokenizer.pad_token_id})

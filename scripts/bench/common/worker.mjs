@@ -1,9 +1,26 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { root } from "../../build/run.mjs";
+import { peakMemory } from "./others.mjs";
 
 const MARK = "@bench ";
 const LAST_LINES = 20;
+
+/** What glibc's allocator is told. As it comes it gives large tensors back after every use and faults them in again. */
+export const MALLOC = {
+  default: {},
+  tuned: {
+    MALLOC_MMAP_MAX_: "0",
+    MALLOC_TRIM_THRESHOLD_: "20000000000",
+    MALLOC_TOP_PAD_: "268435456",
+  },
+};
+
+/** Nobody outlives this process, however it ends. */
+const alive = new Set();
+process.once("exit", () => {
+  for (const child of alive) child.kill("SIGKILL");
+});
 
 /** A child process that makes one step for every line it is sent, and answers each with a line of JSON. */
 export class Worker {
@@ -13,8 +30,12 @@ export class Worker {
     this.answers = [];
     this.said = [];
     this.child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+    alive.add(this.child);
     this.child.on("error", (error) => this.fail(error));
-    this.child.on("close", (code) => this.fail(new Error(`${name} ended with code ${code}`)));
+    this.child.on("close", (code) => {
+      alive.delete(this.child);
+      this.fail(new Error(`${name} ended with code ${code}`));
+    });
     this.child.stdin.on("error", () => {});
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => this.take(line));
@@ -30,9 +51,14 @@ export class Worker {
     return this.next();
   }
 
-  step() {
-    this.child.stdin.write("step\n");
+  step(line = "step") {
+    this.child.stdin.write(`${line}\n`);
     return this.next();
+  }
+
+  /** High-water mark of the process's memory until now, in bytes. */
+  peak() {
+    return peakMemory(this.pid);
   }
 
   end() {
