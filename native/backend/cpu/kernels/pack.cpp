@@ -14,44 +14,53 @@ VLMR1_INLINE Pairs bits_of(F x) {
   return bits;
 }
 
-// W steps of a row, from its element k. kWide: how many elements of the row that takes.
+template <typename T>
+VLMR1_INLINE void copy_short(const T* from, T* to, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+VLMR1_INLINE F load_bf16_lanes(const uint16_t* p, int n) {
+  if (n == W) return load_bf16(p);
+  uint16_t first[W] = {};
+  copy_short(p, first, n);
+  return load_bf16(first);
+}
+
+// load_steps: W steps of a row, from kWide of its elements. rows: a step of W columns of a row, or of two.
 struct F32ToF32 {
   using From = float;
   static constexpr int kWide = W;
   VLMR1_INLINE Pairs load_steps(const float* p) { return bits_of(load(p)); }
-  VLMR1_INLINE Pairs rows(const float* a, const float*) { return bits_of(load(a)); }
+  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return bits_of(load_lanes(a, n)); }
 };
 struct BF16ToF32 {
   using From = uint16_t;
   static constexpr int kWide = W;
   VLMR1_INLINE Pairs load_steps(const uint16_t* p) { return bits_of(load_bf16(p)); }
-  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t*) { return bits_of(load_bf16(a)); }
+  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t*, int n) { return bits_of(load_bf16_lanes(a, n)); }
 };
 struct F32ToRounded {
   using From = float;
   static constexpr int kWide = W;
   VLMR1_INLINE Pairs load_steps(const float* p) { return bits_of(round_to_bf16(load(p))); }
-  VLMR1_INLINE Pairs rows(const float* a, const float*) { return bits_of(round_to_bf16(load(a))); }
+  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return bits_of(round_to_bf16(load_lanes(a, n))); }
 };
 struct F32ToPairs {
   using From = float;
   static constexpr int kWide = 2 * W;
   VLMR1_INLINE Pairs load_steps(const float* p) { return narrow(load(p), load(p + W)); }
-  VLMR1_INLINE Pairs rows(const float* a, const float* b) { return to_pairs(load(a), load(b)); }
+  VLMR1_INLINE Pairs rows(const float* a, const float* b, int n) {
+    return to_pairs(load_lanes(a, n), load_lanes(b, n));
+  }
 };
 struct BF16ToPairs {
   using From = uint16_t;
   static constexpr int kWide = 2 * W;
   VLMR1_INLINE Pairs load_steps(const uint16_t* p) { return load_pairs(reinterpret_cast<const uint32_t*>(p)); }
-  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t* b) {
-    return join(bits_of(load_bf16(a)), bits_of(load_bf16(b)));
+  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t* b, int n) {
+    return join(bits_of(load_bf16_lanes(a, n)), bits_of(load_bf16_lanes(b, n)));
   }
 };
-
-template <typename T>
-VLMR1_INLINE void copy_short(const T* from, T* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
 
 // k runs along the rows: W rows of W steps at a time are turned.
 template <typename C>
@@ -103,16 +112,9 @@ VLMR1_INLINE void stack(const typename C::From* in, int64_t stride, int64_t k, i
       // The caller comes back for the rows after these: each is on a page of its own, which nothing else fetches.
       __builtin_prefetch(a + k * stride + c);
       if (kRows == 2) __builtin_prefetch(a + (k + 1) * stride + c);
-      Pairs x;
-      if (c + W <= cols) {
-        x = C::rows(a + c, two ? a + stride + c : kNothing);
-      } else {
-        From first[W] = {};
-        From second[W] = {};
-        copy_short(a + c, first, cols - c);
-        if (kRows == 2 && two) copy_short(a + stride + c, second, cols - c);
-        x = C::rows(first, second);
-      }
+      const int64_t left = cols - c;
+      const int here = static_cast<int>(left < 0 ? 0 : left < W ? left : W);
+      const Pairs x = C::rows(a + c, two ? a + stride + c : kNothing, here);
       if (lanes == W) store_pairs(out + c, x);
       else store_pairs_n(out + c, x, lanes);
     }

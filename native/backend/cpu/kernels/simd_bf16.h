@@ -135,7 +135,16 @@ VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
 #endif
 
 // Rounds to nearest even, as f32_to_bf16 does: lane i of the result is (even[i], odd[i]).
-VLMR1_INLINE Pairs to_pairs(F even, F odd) { return join(round_bits(even), round_bits(odd)); }
+VLMR1_INLINE Pairs to_pairs(F even, F odd) {
+#if defined(__AVX512BF16__)
+  const __m512i words = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, words);
+#else
+  return join(round_bits(even), round_bits(odd));
+#endif
+}
 
 // 2W numbers in their order, rounded: the first W in `first`.
 VLMR1_INLINE Pairs narrow(F first, F second) {
