@@ -188,7 +188,8 @@ class Backend {
   // -- Optimizer, over flat arrays.
   // Σ x² in double, by fixed blocks; NaN or infinity come through.
   virtual double sum_squares(const Tensor& x) = 0;
-  virtual void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) = 0;
+  // One step of value, m and v by grad, in one pass over memory; grad = 0. rounded = value in bf16, where it is given.
+  virtual void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) = 0;
 };
 
 // While it lives, kernels of the model's back end end early when the flag is set.

@@ -265,9 +265,9 @@ class ProfiledBackend final : public Backend {
     const Span span("sum_squares", [&] { return rows_work(x); });
     return inner_->sum_squares(x);
   }
-  void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) override {
-    const Span span("adamw", [&] { return rows_work(value, value, grad, m, m, v, v); });
-    inner_->adamw(step, grad, value, m, v);
+  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
+    const Span span("adamw", [&] { return rows_work(value, value, grad, grad, m, m, v, v, rounded); });
+    inner_->adamw(step, grad, value, m, v, rounded);
   }
 
  private:

@@ -84,7 +84,7 @@ std::function<void()> adamw(Backend& b, const Shape& shape) {
   const Tensors moments = std::make_shared<std::vector<Tensor>>();
   for (int i = 0; i < 2; ++i) moments->push_back(b.zeros(shape));
   const AdamWStep step{1e-6f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.1f, 0.001f, 1.0f};
-  return [&b, x, moments, step] { b.adamw(step, (*x)[0], (*x)[1], (*moments)[0], (*moments)[1]); };
+  return [&b, x, moments, step] { b.adamw(step, (*x)[0], (*x)[1], (*moments)[0], (*moments)[1], nullptr); };
 }
 
 std::function<void()> sum_squares(Backend& b, const Shape& shape) {
@@ -111,7 +111,7 @@ const std::vector<Kernel> kActivations{
 };
 
 // Weight and two moments are read and written, the gradient is read.
-const std::vector<Kernel> kOptimizer{{"adamw", 7, adamw}, {"sum_squares", 1, sum_squares}};
+const std::vector<Kernel> kOptimizer{{"adamw", 8, adamw}, {"sum_squares", 1, sum_squares}};
 
 void add_cases(std::vector<Case>& cases, const std::string& group, const std::vector<Kernel>& kernels,
                const std::vector<Shape>& shapes, bool all_standard) {

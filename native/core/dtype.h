@@ -40,7 +40,7 @@ struct DTypeOf<int32_t> {
   static constexpr DType value = DType::kI32;
 };
 
-inline float bf16_to_f32(uint16_t bits) {
+[[gnu::always_inline]] inline float bf16_to_f32(uint16_t bits) {
   uint32_t wide = static_cast<uint32_t>(bits) << 16;
   float value;
   std::memcpy(&value, &wide, sizeof(value));
@@ -48,7 +48,7 @@ inline float bf16_to_f32(uint16_t bits) {
 }
 
 // Round to nearest even; NaN stays NaN.
-inline uint16_t f32_to_bf16(float value) {
+[[gnu::always_inline]] inline uint16_t f32_to_bf16(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);

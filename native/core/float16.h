@@ -6,7 +6,7 @@
 
 namespace vlmr1 {
 
-inline float f16_to_f32(uint16_t bits) {
+[[gnu::always_inline]] inline float f16_to_f32(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t exponent = (bits >> 10) & 0x1fu;
   const uint32_t mantissa = bits & 0x3ffu;

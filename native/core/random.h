@@ -7,7 +7,7 @@
 namespace vlmr1 {
 
 // SplitMix64's finaliser: a bijection of 64 bits with full avalanche.
-inline uint64_t mix64(uint64_t x) {
+[[gnu::always_inline]] inline uint64_t mix64(uint64_t x) {
   x += 0x9e3779b97f4a7c15ull;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;

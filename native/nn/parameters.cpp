@@ -145,11 +145,13 @@ void ParameterStore::zero_grad(Backend& backend) {
 }
 
 void ParameterStore::refresh(Backend& backend) {
-  if (masters_) masters_.storage()->version++;
-  if (copies_) {
-    backend.convert(masters_, copies_);
-    copies_.storage()->version++;
-  }
+  if (copies_) backend.convert(masters_, copies_);
+  mark_written();
+}
+
+void ParameterStore::mark_written() {
+  for (const Tensor* written : {&masters_, &copies_})
+    if (*written) written->storage()->version++;
   if (plan_.mode == TrainMode::kLora) return;
   for (size_t i = base_count_; i < parameters_.size(); ++i) parameters_[i].value.storage()->version++;
 }

@@ -89,6 +89,8 @@ class ParameterStore {
   }
   // Masters were written: what ops read is made from them, and packed copies that a back end keeps are stale.
   void refresh(Backend& backend);
+  // The same where what ops read was written with them.
+  void mark_written();
 
   // Flat and padded, over all trainable parameters; moments are allocated on first use.
   Tensor& moment1(Backend& backend);

@@ -61,10 +61,9 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
     step.weight_decay = p.decays ? options.weight_decay : 0.0f;
     Tensor m_view = ParameterStore::slice(m, p);
     Tensor v_view = ParameterStore::slice(v, p);
-    backend.adamw(step, p.grad, p.master, m_view, v_view);
+    backend.adamw(step, p.grad, p.master, m_view, v_view, p.value.dtype() == DType::kBF16 ? &p.value : nullptr);
   }
-  parameters.refresh(backend);
-  parameters.zero_grad(backend);
+  parameters.mark_written();
   return result;
 }
 

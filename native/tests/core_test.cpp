@@ -1,9 +1,16 @@
 // What everything stands on: memory pool, tensors, segment trees, random numbers, bf16, instruction sets.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <set>
+#include <string>
+
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 #include "backend/backend.h"
 #include "core/memory_pool.h"
@@ -98,6 +105,50 @@ TEST(core_memory_that_is_not_there_is_named) {
 }
 
 // Storage may outlive the back end that it came from.
+#if defined(__linux__)
+// Bytes of this process that the system holds in memory.
+size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Whether huge pages were asked for at an address: the flag "hg" of its mapping.
+bool asked_for_huge_pages(const void* address) {
+  std::ifstream file("/proc/self/smaps");
+  std::string line;
+  bool inside = false;
+  while (std::getline(file, line)) {
+    unsigned long begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      const auto at = reinterpret_cast<unsigned long>(address);
+      inside = at >= begin && at < end;
+    } else if (inside && line.starts_with("VmFlags:")) {
+      return line.find(" hg") != std::string::npos;
+    }
+  }
+  return false;
+}
+
+TEST(core_memory_of_large_arrays_asks_for_huge_pages_and_no_more_memory) {
+  if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled")) skip("a system without huge pages");
+  constexpr size_t kMiB = size_t{1} << 20;
+  const auto pool = std::make_shared<MemoryPool>();
+  const size_t before = resident_bytes();
+  // 33 MiB are taken from a block of 34: what lies behind the last whole huge page is not touched and takes nothing.
+  const auto activations = pool->allocate(33 * kMiB);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(activations->data) % (2 * kMiB), 0u);
+  EXPECT_TRUE(asked_for_huge_pages(activations->data));
+  EXPECT_FALSE(asked_for_huge_pages(static_cast<char*>(activations->data) + 32 * kMiB));
+  static_cast<volatile char*>(activations->data)[0] = 1;
+  EXPECT_LT(resident_bytes() - before, 3 * kMiB);
+  const MemoryScope cache(MemoryKind::kKvCache);
+  EXPECT_FALSE(asked_for_huge_pages(pool->allocate(65 * kMiB)->data));
+  EXPECT_FALSE(asked_for_huge_pages(pool->allocate(3 * kMiB)->data));
+}
+#endif
+
 TEST(core_memory_outlives_its_back_end) {
   auto backend = make_cpu_backend({1, ""});
   Tensor x = backend->zeros({100});

@@ -121,8 +121,8 @@ class GuardedBackend final : public Backend {
     inner_.sample(logits, options, rows, out);
   }
   double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
-  void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) override {
-    inner_.adamw(step, grad, value, m, v);
+  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
+    inner_.adamw(step, grad, value, m, v, rounded);
   }
 
  private:

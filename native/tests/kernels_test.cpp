@@ -236,7 +236,7 @@ KernelCase adamw_case(int64_t n, float weight_decay, float grad_scale) {
   for (float& v : squares.values) v *= v;
   return {"adamw",
           {random_array(1, {n}), random_array(2, {n}), random_array(3, {n}), squares},
-          [=](Backend& b, Tensors& t) { b.adamw(step, t[0], t[1], t[2], t[3]); },
+          [=](Backend& b, Tensors& t) { b.adamw(step, t[0], t[1], t[2], t[3], nullptr); },
           [=](Arrays& a) {
             for (size_t i = 0; i < a[0].size(); ++i) {
               const double g = a[0][i] * step.grad_scale;
@@ -245,6 +245,7 @@ KernelCase adamw_case(int64_t n, float weight_decay, float grad_scale) {
               a[3][i] = step.beta2 * a[3][i] + (1.0 - step.beta2) * g * g;
               const double root = std::sqrt(a[3][i]) / std::sqrt(double{step.bias_correction2}) + step.epsilon;
               a[1][i] -= step.learning_rate / step.bias_correction1 * a[2][i] / root;
+              a[0][i] = 0.0;
             }
           }};
 }

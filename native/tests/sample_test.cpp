@@ -121,6 +121,83 @@ TEST(sample_is_the_same_on_every_device) {
   }
 }
 
+// What the filters leave, in the order of transformers, plainly and in double; 0 for tokens that are filtered out.
+std::vector<double> plain_distribution(const std::vector<float>& logits, const SampleOptions& o) {
+  std::vector<size_t> order;
+  std::vector<double> p(logits.size());
+  for (size_t i = 0; i < p.size(); ++i)
+    if (!std::count(o.banned.begin(), o.banned.end(), static_cast<int32_t>(i))) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  const double top = logits[order[0]];
+  const auto weight = [&](size_t i) { return std::exp((logits[i] - top) / o.temperature); };
+  if (o.top_k > 0) {
+    size_t kept = std::min(order.size(), static_cast<size_t>(o.top_k));
+    while (kept < order.size() && logits[order[kept]] == logits[order[kept - 1]]) ++kept;
+    order.resize(kept);
+  }
+  double total = 0.0, above = 0.0;
+  for (const size_t i : order) total += weight(i);
+  size_t kept = 0;
+  while (kept < order.size() && (kept == 0 || above < o.top_p * total)) above += weight(order[kept++]);
+  if (o.top_p < 1.0f) order.resize(kept);
+  total = 0.0;
+  for (const size_t i : order) total += p[i] = weight(i) >= o.min_p ? weight(i) : 0.0;
+  for (double& value : p) value /= total;
+  return p;
+}
+
+// Vocabularies of many blocks: each number draws the token whose interval, by id, holds it.
+TEST(sample_of_a_large_vocabulary_inverts_the_distribution) {
+  const auto backend = make_cpu_backend({2, ""});
+  auto logits = random_array(3, {9'001}, 3.0).values;
+  for (size_t i = 0; i < 40; ++i) logits[i * 223 + 7] = 11.0f;  // ties where filters cut
+  for (const size_t i : {0, 5, 300, 9'000}) logits[i] = i == 5 ? std::nanf("") : -kInfinity;
+  std::vector<SampleOptions> all(12);
+  for (size_t i = 0; i < all.size(); ++i) all[i].banned = {1, 230, 8'999};
+  all[1].top_k = 20;
+  all[2].top_k = 500;
+  all[3].top_p = 0.9f;
+  all[4].top_p = 0.05f;
+  all[5].min_p = 0.3f;
+  all[6].min_p = 1e-6f;
+  all[7] = {0.7f, 100, 0.8f, 0.05f, 1.0f, {1, 230}};
+  all[8] = {3.0f, 0, 0.99f, 0.001f, 1.0f, {}};
+  all[9].temperature = 0.1f;
+  all[10].top_k = 1;
+  all[11] = {50.0f, 0, 0.97f, 0.0f, 1.0f, {}};
+  auto numbers = logits;
+  numbers[5] = -kInfinity;
+  for (const SampleOptions& options : all) {
+    const auto p = plain_distribution(numbers, options);
+    const auto uniforms = grid(97);
+    const auto got = draw(*backend, logits, options, uniforms);
+    for (size_t n = 0; n < got.size(); ++n) {
+      const size_t token = static_cast<size_t>(got[n].token);
+      double below = 0.0;
+      for (size_t i = 0; i < token; ++i) below += p[i];
+      EXPECT_LE(below - 1e-6, uniforms[n]);
+      EXPECT_LE(uniforms[n], below + p[token] + 1e-6);
+      EXPECT_NEAR(got[n].logp, std::log(p[token]), 2e-6);
+    }
+  }
+}
+
+TEST(sample_of_a_large_vocabulary_is_the_same_everywhere) {
+  const auto logits = random_array(1, {4'099}, 2.0).values;
+  for (const SampleOptions& options :
+       {SampleOptions{}, SampleOptions{0.7f, 0, 0.9f, 0.0f, 1.3f, {7}}, SampleOptions{0.0f, 0, 1.0f, 0.0f, 1.0f, {}}}) {
+    const std::vector<int32_t> seen{3, 9, 3};
+    const auto expected = draw(*devices()[0].open(1), logits, options, grid(40), seen);
+    for (const Device& device : devices()) {
+      const auto got = draw(*device.open(3), logits, options, grid(40), seen);
+      for (size_t i = 0; i < got.size(); ++i) {
+        EXPECT_EQ(got[i].token, expected[i].token);
+        EXPECT_EQ(got[i].logp, expected[i].logp);
+      }
+    }
+  }
+}
+
 TEST(sample_frequencies_follow_the_probabilities) {
   const auto backend = make_cpu_backend({2, ""});
   const auto logits = random_array(2, {24}, 1.2).values;

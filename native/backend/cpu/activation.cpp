@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "backend/cpu/cpu_backend.h"
 #include "core/random.h"
 
@@ -5,9 +7,6 @@ namespace vlmr1::cpu {
 
 namespace {
 constexpr int64_t kGrain = 16384;
-
-// The exact one goes through libm, an element at a time.
-int64_t gelu_grain(GeluKind kind) { return kind == GeluKind::kExact ? kGrain / 8 : kGrain; }
 }  // namespace
 
 void CpuBackend::swiglu(const Tensor& gate, const Tensor& up, Tensor& y) {
@@ -30,15 +29,14 @@ void CpuBackend::swiglu_grad(const Tensor& dy, const Tensor& gate, const Tensor&
 void CpuBackend::gelu(const Tensor& x, GeluKind kind, Tensor& y) {
   const float* in = x.data<float>();
   float* out = y.data<float>();
-  ranges(x.numel(), gelu_grain(kind), [&](int64_t b, int64_t e) { kernels_.gelu(kind, in + b, out + b, e - b); });
+  ranges(x.numel(), kGrain, [&](int64_t b, int64_t e) { kernels_.gelu(kind, in + b, out + b, e - b); });
 }
 
 void CpuBackend::gelu_grad(const Tensor& dy, const Tensor& x, GeluKind kind, Tensor& dx) {
   const float* d = dy.data<float>();
   const float* in = x.data<float>();
   float* out = dx.data<float>();
-  ranges(x.numel(), gelu_grain(kind),
-         [&](int64_t b, int64_t e) { kernels_.gelu_grad(kind, d + b, in + b, out + b, e - b); });
+  ranges(x.numel(), kGrain, [&](int64_t b, int64_t e) { kernels_.gelu_grad(kind, d + b, in + b, out + b, e - b); });
 }
 
 void CpuBackend::add(const Tensor& a, const Tensor& b, Tensor& y) {
@@ -58,9 +56,11 @@ void CpuBackend::dropout(const Tensor& x, float p, uint64_t seed, uint64_t strea
   const float* in = x.data<float>();
   float* out = y.data<float>();
   const float kept = 1.0f / (1.0f - p);
-  ranges(x.numel(), kGrain / 4, [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i)
-      out[i] = random_uniform(seed, stream, static_cast<uint64_t>(i), 0) >= p ? in[i] * kept : 0.0f;
+  // random_uniform(seed, stream, i, 0) < p, in whole numbers.
+  const auto drop_below = static_cast<uint64_t>(std::ceil(static_cast<double>(p) * 0x1.0p53));
+  const uint64_t key = mix64(mix64(seed) ^ stream);
+  ranges(x.numel(), kGrain, [&](int64_t b, int64_t e) {
+    kernels_.dropout(in + b, drop_below, kept, key, static_cast<uint64_t>(b), out + b, e - b);
   });
 }
 

@@ -16,15 +16,17 @@ double CpuBackend::sum_squares(const Tensor& x) {
   return total;
 }
 
-void CpuBackend::adamw(const AdamWStep& s, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) {
+void CpuBackend::adamw(const AdamWStep& s, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) {
   const AdamWArgs args{s.learning_rate,    s.beta1,     s.beta2, s.epsilon, s.weight_decay, s.bias_correction1,
                        s.bias_correction2, s.grad_scale};
-  const float* g = grad.data<float>();
+  float* g = grad.data<float>();
   float* x = value.data<float>();
   float* pm = m.data<float>();
   float* pv = v.data<float>();
-  ranges(value.numel(), kGrain,
-         [&](int64_t b, int64_t e) { kernels_.adamw(args, g + b, x + b, pm + b, pv + b, e - b); });
+  uint16_t* bits = rounded ? static_cast<uint16_t*>(rounded->raw()) : nullptr;
+  ranges(value.numel(), kGrain, [&](int64_t b, int64_t e) {
+    kernels_.adamw(args, g + b, x + b, pm + b, pv + b, bits ? bits + b : nullptr, e - b);
+  });
 }
 
 }  // namespace vlmr1::cpu

@@ -5,25 +5,23 @@
 
 #include "backend/cpu/isa.h"
 #include "core/cores.h"
-#include "core/float16.h"
 
 namespace vlmr1::cpu {
 
 namespace {
-int thread_count(int wanted) { return wanted > 0 ? wanted : physical_cores(); }
+constexpr int64_t kCopyGrain = 1 << 20;     // bytes
+constexpr int64_t kElementGrain = 1 << 16;  // elements
 
-// An empty vector has no address, which memcpy does not take even for nothing.
-void copy_bytes(void* to, const void* from, size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
-}
+int thread_count(int wanted) { return wanted > 0 ? wanted : physical_cores(); }
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuOptions& options)
     : kernels_(select_kernels(options.isa)),
       dry_run_(options.dry_run),
       pool_(thread_count(options.threads), options.dry_run),
-      memory_(std::make_shared<MemoryPool>(options.dry_run ? MemoryPool::Source::kReserved
-                                                           : MemoryPool::Source::kSystem)) {}
+      memory_(
+          std::make_shared<MemoryPool>(options.dry_run ? MemoryPool::Source::kReserved : MemoryPool::Source::kSystem)),
+      sample_scratch_(static_cast<size_t>(pool_.threads())) {}
 
 std::string CpuBackend::name() const {
   return "cpu/" + std::string(kernels_.name) + "/" + std::to_string(pool_.threads());
@@ -45,17 +43,25 @@ Tensor CpuBackend::zeros(const Shape& shape, DType dtype) {
   return x;
 }
 
-void CpuBackend::upload(Tensor& to, const void* host) {
-  if (!dry_run_) copy_bytes(to.raw(), host, to.bytes());
+// Large ones by all threads. An empty vector has no address, which memcpy does not take even for nothing.
+void CpuBackend::copy_bytes(void* to, const void* from, size_t bytes) {
+  if (dry_run_ || bytes == 0) return;
+  if (bytes <= kCopyGrain) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  ranges(static_cast<int64_t>(bytes), kCopyGrain, [&](int64_t b, int64_t e) {
+    std::memcpy(static_cast<char*>(to) + b, static_cast<const char*>(from) + b, e - b);
+  });
 }
 
-void CpuBackend::download(const Tensor& from, void* host) {
-  if (!dry_run_) copy_bytes(host, from.raw(), from.bytes());
-}
+void CpuBackend::upload(Tensor& to, const void* host) { copy_bytes(to.raw(), host, to.bytes()); }
+
+void CpuBackend::download(const Tensor& from, void* host) { copy_bytes(host, from.raw(), from.bytes()); }
 
 void CpuBackend::copy(const Tensor& from, Tensor& to) {
   check(from.bytes() == to.bytes(), ErrorCode::kShape, "copy: ", from.shape().str(), " to ", to.shape().str());
-  if (!dry_run_) copy_bytes(to.raw(), from.raw(), from.bytes());
+  copy_bytes(to.raw(), from.raw(), from.bytes());
 }
 
 void CpuBackend::fill(Tensor& x, float value) {
@@ -63,28 +69,17 @@ void CpuBackend::fill(Tensor& x, float value) {
   ranges(x.numel(), 1 << 18, [&](int64_t b, int64_t e) { std::fill(data + b, data + e, value); });
 }
 
-namespace {
-
-float read_as_f32(const Tensor& x, int64_t i) {
-  if (x.dtype() == DType::kF32) return static_cast<const float*>(x.raw())[i];
-  const uint16_t bits = static_cast<const uint16_t*>(x.raw())[i];
-  return x.dtype() == DType::kBF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
-}
-
-}  // namespace
-
 void CpuBackend::convert(const Tensor& from, Tensor& to) {
   check(from.numel() == to.numel() && from.dtype() != DType::kI32, ErrorCode::kShape, "convert: ", from.shape().str(),
         " ", dtype_name(from.dtype()), " to ", to.shape().str());
-  const bool narrow = to.dtype() == DType::kBF16;
-  float* wide = narrow ? nullptr : to.data<float>();
-  uint16_t* bits = static_cast<uint16_t*>(to.raw());
-  ranges(to.numel(), 1 << 18, [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) {
-      if (narrow) bits[i] = f32_to_bf16(read_as_f32(from, i));
-      else wide[i] = read_as_f32(from, i);
-    }
-  });
+  const auto each = [&](const auto& kernel, auto* in, auto* out) {
+    ranges(to.numel(), kElementGrain, [&](int64_t b, int64_t e) { kernel(in + b, out + b, e - b); });
+  };
+  const auto* bits = static_cast<const uint16_t*>(from.raw());
+  if (from.dtype() == to.dtype()) return copy_bytes(to.raw(), from.raw(), from.bytes());
+  if (from.dtype() == DType::kF32)
+    return each(kernels_.bf16_from_f32, from.data<float>(), static_cast<uint16_t*>(to.raw()));
+  each(from.dtype() == DType::kBF16 ? kernels_.f32_from_bf16 : kernels_.f32_from_f16, bits, to.data<float>());
 }
 
 Tensor CpuBackend::adopt(const HostMemory& memory, const Shape& shape, DType dtype, ProductTypes products) {

@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/sample_scratch.h"
 #include "core/memory_pool.h"
 #include "core/thread_pool.h"
 
@@ -124,7 +125,7 @@ class CpuBackend final : public Backend {
               std::vector<Sampled>& out) override;
 
   double sum_squares(const Tensor& x) override;
-  void adamw(const AdamWStep& step, const Tensor& grad, Tensor& value, Tensor& m, Tensor& v) override;
+  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override;
 
  private:
   struct LeftSide;
@@ -151,11 +152,16 @@ class CpuBackend final : public Backend {
     });
   }
 
+  template <typename ByRows, typename ByColumns>
+  void blocks_of_rows(int64_t rows, int64_t cols, const ByRows& by_rows, const ByColumns& by_columns);
+  void copy_bytes(void* to, const void* from, size_t bytes);
+
   const KernelTable& kernels_;
   const bool dry_run_;
   ThreadPool pool_;  // does nothing in a dry run, and so do kernels; what is computed beside it looks at dry_run_
   std::shared_ptr<MemoryPool> memory_;
   PackCache packs_;
+  std::vector<SampleScratch> sample_scratch_;  // of each thread
 };
 
 }  // namespace vlmr1::cpu

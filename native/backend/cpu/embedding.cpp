@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
-#include "core/float16.h"
 
 namespace vlmr1::cpu {
 
@@ -18,27 +17,22 @@ void CpuBackend::gather_rows(const Tensor& x, const Tensor& index, Tensor& y) {
   float* out = y.data<float>();
   const auto gather = [&](const auto* in, const auto& copy) {
     ranges(index.numel(), row_grain(cols), [&](int64_t b, int64_t e) {
-      for (int64_t n = b; n < e; ++n) copy(in + at[n] * cols, out + n * cols);
+      for (int64_t n = b; n < e; ++n) copy(in + at[n] * cols, out + n * cols, cols);
     });
   };
-  const auto element_wise = [cols](const auto& widen) {
-    return [cols, widen](const auto* row, float* to) {
-      for (int64_t i = 0; i < cols; ++i) to[i] = widen(row[i]);
-    };
-  };
   const bool rounds = x.storage()->products.weight == DType::kBF16;
-  const uint16_t* bits = static_cast<const uint16_t*>(x.raw());
+  const auto* bits = static_cast<const uint16_t*>(x.raw());
   if (x.dtype() == DType::kBF16) {
-    gather(bits, element_wise(bf16_to_f32));
+    gather(bits, kernels_.f32_from_bf16);
   } else if (x.dtype() == DType::kF16) {
-    gather(bits, element_wise([rounds](uint16_t h) {
-             const float value = f16_to_f32(h);
-             return rounds ? bf16_to_f32(f32_to_bf16(value)) : value;
-           }));
+    gather(bits, [&](const uint16_t* row, float* to, int64_t n) {
+      kernels_.f32_from_f16(row, to, n);
+      if (rounds) kernels_.round_to_bf16_values(to, to, n);
+    });
   } else if (rounds) {
-    gather(x.data<float>(), element_wise([](float value) { return bf16_to_f32(f32_to_bf16(value)); }));
+    gather(x.data<float>(), kernels_.round_to_bf16_values);
   } else {
-    gather(x.data<float>(), [cols](const float* row, float* to) { std::memcpy(to, row, cols * sizeof(float)); });
+    gather(x.data<float>(), [](const float* row, float* to, int64_t n) { std::memcpy(to, row, n * sizeof(float)); });
   }
 }
 
@@ -59,7 +53,7 @@ void CpuBackend::scatter_add_rows(const Tensor& dy, const Tensor& index, Tensor&
   const float* in = dy.data<float>();
   const int32_t* at = index.data<int32_t>();
   float* out = dx.data<float>();
-  ranges(cols, 64, [&](int64_t b, int64_t e) {
+  ranges(cols, 256, [&](int64_t b, int64_t e) {
     for (int64_t n = 0; n < count; ++n)
       kernels_.add(out + at[n] * cols + b, in + n * cols + b, out + at[n] * cols + b, e - b);
   });

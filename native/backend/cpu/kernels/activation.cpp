@@ -1,8 +1,7 @@
-#include <math.h>
-
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/variants.h"
+#include "core/random.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
 
@@ -29,15 +28,19 @@ void swiglu_grad(const float* dy, const float* gate, const float* up, float* dga
 namespace {
 
 void gelu_exact(const float* x, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678f));
+  for_lanes(n, [&](int64_t i, int lanes) {
+    const F v = load_lanes(x + i, lanes);
+    store_lanes(y + i, mul(v, normal_cdf(v)), lanes);
+  });
 }
 
+// dx = dy · (Φ(x) + x · φ(x))
 void gelu_exact_grad(const float* dy, const float* x, float* dx, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    const float cdf = 0.5f * (1.0f + erff(x[i] * 0.70710678f));
-    const float pdf = 0.39894228f * expf(-0.5f * x[i] * x[i]);
-    dx[i] = dy[i] * (cdf + x[i] * pdf);
-  }
+  for_lanes(n, [&](int64_t i, int lanes) {
+    const F v = load_lanes(x + i, lanes);
+    const F density = mul(set1(0.39894228f), exp(mul(mul(set1(-0.5f), v), v)));
+    store_lanes(dx + i, mul(load_lanes(dy + i, lanes), fma(v, density, normal_cdf(v))), lanes);
+  });
 }
 
 // Both approximations are x · σ(x · (linear + cubic · x²)): (1 + tanh u) / 2 = σ(2u).
@@ -88,6 +91,14 @@ void add_arrays(const float* a, const float* b, float* y, int64_t n) {
 void scale_array(const float* x, float factor, float* y, int64_t n) {
   const F by = set1(factor);
   for_lanes(n, [&](int64_t i, int lanes) { store_lanes(y + i, mul(load_lanes(x + i, lanes), by), lanes); });
+}
+
+// Plain integers, which the compiler puts into vectors.
+void dropout(const float* x, uint64_t drop_below, float kept, uint64_t key, uint64_t first, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const uint64_t bits = mix64(mix64(key ^ (first + static_cast<uint64_t>(i)))) >> 11;
+    y[i] = bits >= drop_below ? x[i] * kept : 0.0f;
+  }
 }
 
 }  // namespace vlmr1::cpu::VLMR1_ISA

@@ -150,12 +150,24 @@ struct KernelTable {
   void (*gelu_grad)(GeluKind kind, const float* dy, const float* x, float* dx, int64_t n);
   void (*add)(const float* a, const float* b, float* y, int64_t n);
   void (*scale)(const float* x, float factor, float* y, int64_t n);
+  // y[i] = kept · x[i], or 0 where the number that `key` gives to element first + i is below `drop_below` · 2⁻⁵³
+  void (*dropout)(const float* x, uint64_t drop_below, float kept, uint64_t key, uint64_t first, float* y, int64_t n);
   // log-sum-exp, log-probability of the target and entropy of softmax(row · inv_temperature)
   void (*token_logp)(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                      float* entropy);
   void (*token_logp_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
-  double (*sum_squares)(const float* x, int64_t n);
-  void (*adamw)(const AdamWArgs&, const float* grad, float* value, float* m, float* v, int64_t n);
+  // The largest element, minus infinity where there is none. NaN is passed over.
+  float (*largest)(const float* x, int64_t n);
+  // Σ e^((x − top) · factor) in double, the same bits on every instruction set; weights [n], or null, = its terms. The
+  // term of minus infinity and of NaN is 0.
+  double (*exp_sum)(const float* x, int64_t n, float top, float factor, float* weights);
+  double (*sum_squares)(const float* x, int64_t n);  // the same bits on every instruction set
+  // grad = 0; rounded [n], or null, = value in bf16
+  void (*adamw)(const AdamWArgs&, float* grad, float* value, float* m, float* v, uint16_t* rounded, int64_t n);
+  void (*bf16_from_f32)(const float* x, uint16_t* y, int64_t n);
+  void (*f32_from_bf16)(const uint16_t* x, float* y, int64_t n);
+  void (*f32_from_f16)(const uint16_t* x, float* y, int64_t n);
+  void (*round_to_bf16_values)(const float* x, float* y, int64_t n);  // y may be x
 };
 
 }  // namespace vlmr1::cpu

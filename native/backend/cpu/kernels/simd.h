@@ -201,22 +201,57 @@ constexpr int kPanelWidth = kPanelVectors * W;
 
 VLMR1_INLINE F zero() { return set1(0.0f); }
 
-// eˣ to about 1 ulp; 0 below the smallest normal number; NaN stays NaN.
-VLMR1_INLINE F exp(F x) {
+// eˣ to about 1 ulp; 0 below the smallest normal number; NaN stays NaN. `multiply_add` says how a · b + c is rounded.
+template <typename MultiplyAdd>
+VLMR1_INLINE F exp_by(F x, const MultiplyAdd& multiply_add) {
   const F low = set1(-87.33654f);
   const F clamped = min(set1(88.72283f), max(low, x));
   const F n = min(round(mul(clamped, set1(1.44269504f))), set1(127.0f));
-  F r = fma(n, set1(-0.693359375f), clamped);
-  r = fma(n, set1(2.12194440e-4f), r);
+  F r = multiply_add(n, set1(-0.693359375f), clamped);
+  r = multiply_add(n, set1(2.12194440e-4f), r);
   F p = set1(1.0f / 5040.0f);
-  p = fma(p, r, set1(1.0f / 720.0f));
-  p = fma(p, r, set1(1.0f / 120.0f));
-  p = fma(p, r, set1(1.0f / 24.0f));
-  p = fma(p, r, set1(1.0f / 6.0f));
-  p = fma(p, r, set1(0.5f));
-  p = fma(p, r, set1(1.0f));
-  p = fma(p, r, set1(1.0f));
+  p = multiply_add(p, r, set1(1.0f / 720.0f));
+  p = multiply_add(p, r, set1(1.0f / 120.0f));
+  p = multiply_add(p, r, set1(1.0f / 24.0f));
+  p = multiply_add(p, r, set1(1.0f / 6.0f));
+  p = multiply_add(p, r, set1(0.5f));
+  p = multiply_add(p, r, set1(1.0f));
+  p = multiply_add(p, r, set1(1.0f));
   return less_select(x, low, zero(), mul(p, pow2(n)));
+}
+
+VLMR1_INLINE F exp(F x) {
+  return exp_by(
+      x, [](F a, F b, F c) __attribute__((always_inline)) { return fma(a, b, c); });
+}
+
+// The same bits on every processor, whether it fuses or not; 2 ulp.
+VLMR1_INLINE F exp_unfused(F x) {
+  return exp_by(
+      x, [](F a, F b, F c) __attribute__((always_inline)) { return add(mul(a, b), c); });
+}
+
+// The standard normal distribution function Φ(x) = (1 + erf(x / √2)) / 2, to 1e-7; NaN stays NaN. With t = |x| / √2,
+// small t: erf(t) = t + t · P(t²); else 1 − erf(t) = e^Q(t).
+VLMR1_INLINE F normal_cdf(F x) {
+  const F a = mul(x, set1(0.70710678f));
+  const F t = max(sub(zero(), a), a);
+  const F s = mul(a, a);
+  F q =
+      fma(fma(t, set1(-1.72853470e-5f), set1(3.83197126e-4f)), s, fma(t, set1(-3.88396438e-3f), set1(2.42546219e-2f)));
+  q = fma(q, t, set1(-1.06777877e-1f));
+  q = fma(q, t, set1(-6.34846687e-1f));
+  q = fma(q, t, set1(-1.28717512e-1f));
+  const F tail = mul(set1(0.5f), exp(fma(q, t, sub(zero(), t))));
+  F p = set1(-5.96761703e-4f);
+  p = fma(p, s, set1(4.99119423e-3f));
+  p = fma(p, s, set1(-2.67681349e-2f));
+  p = fma(p, s, set1(1.12819925e-1f));
+  p = fma(p, s, set1(-3.76125336e-1f));
+  p = fma(p, s, set1(1.28379166e-1f));
+  const F middle = fma(set1(0.5f), fma(p, a, a), set1(0.5f));
+  const F outer = less_select(a, zero(), tail, sub(set1(1.0f), tail));
+  return less_select(t, set1(0.927734375f), middle, outer);
 }
 
 VLMR1_INLINE F sigmoid(F x) {

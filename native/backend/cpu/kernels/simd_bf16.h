@@ -173,6 +173,14 @@ VLMR1_INLINE void transpose(Pairs (&v)[W]) {
 // x rounded to bf16, in f32.
 VLMR1_INLINE F round_to_bf16(F x) { return high(round_bits(x)); }
 
+// The first `lanes` of x, rounded to bf16, one after the other.
+VLMR1_INLINE void store_bf16(uint16_t* p, F x, int lanes) {
+  const Pairs bits = round_bits(x);
+  uint32_t twice[W];
+  store_pairs(twice, gather_high(bits, bits));
+  __builtin_memcpy(p, twice, static_cast<size_t>(lanes) * sizeof(uint16_t));
+}
+
 #if defined(__AVX512BF16__)
 constexpr bool kDotsPairs = true;
 #else

@@ -33,10 +33,17 @@ const KernelTable& table() {
       gelu_grad,
       add_arrays,
       scale_array,
+      dropout,
       token_logp,
       token_logp_grad,
+      largest,
+      exp_sum,
       sum_squares,
       adamw,
+      bf16_from_f32,
+      f32_from_bf16,
+      f32_from_f16,
+      round_to_bf16_values,
   };
   return kTable;
 }

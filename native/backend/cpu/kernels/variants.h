@@ -31,11 +31,18 @@ void gelu(GeluKind kind, const float* x, float* y, int64_t n);
 void gelu_grad(GeluKind kind, const float* dy, const float* x, float* dx, int64_t n);
 void add_arrays(const float* a, const float* b, float* y, int64_t n);
 void scale_array(const float* x, float factor, float* y, int64_t n);
+void dropout(const float* x, uint64_t drop_below, float kept, uint64_t key, uint64_t first, float* y, int64_t n);
 void token_logp(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                 float* entropy);
 void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+float largest(const float* x, int64_t n);
+double exp_sum(const float* x, int64_t n, float top, float factor, float* weights);
 double sum_squares(const float* x, int64_t n);
-void adamw(const AdamWArgs& args, const float* grad, float* value, float* m, float* v, int64_t n);
+void adamw(const AdamWArgs& args, float* grad, float* value, float* m, float* v, uint16_t* rounded, int64_t n);
+void bf16_from_f32(const float* x, uint16_t* y, int64_t n);
+void f32_from_bf16(const uint16_t* x, float* y, int64_t n);
+void f32_from_f16(const uint16_t* x, float* y, int64_t n);
+void round_to_bf16_values(const float* x, float* y, int64_t n);
 
 const KernelTable& table();
 
