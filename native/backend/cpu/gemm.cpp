@@ -10,7 +10,7 @@ namespace {
 // K is cut into blocks so that a block of B and some tiles of A stay in the second-level cache. C is stored and loaded
 // between blocks, which rounds nothing.
 constexpr int64_t kBlock = 2048;
-constexpr int64_t kLeftBytes = 512 << 10;
+constexpr int64_t kLeftBytes = 256 << 10;
 // Rows of B that are laid out at a time, and how much memory they may take: a share of the last-level cache.
 constexpr int64_t kPlacedRows = 4096;
 constexpr int64_t kPlacedBytes = 4 << 20;
