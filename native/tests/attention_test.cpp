@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tests/attention_fixture.h"
 #include "tests/guarded_backend.h"
 #include "tests/model_fixture.h"
 #include "tests/op_harness.h"
@@ -16,27 +17,7 @@ namespace {
 
 using namespace testing;
 
-struct Part {
-  int32_t length;
-  int32_t parent = -1;
-  bool causal = true;
-};
-
-SegmentTree tree_of(const std::vector<Part>& parts) {
-  SegmentTree tree;
-  for (const Part& part : parts) {
-    tree.segments.push_back({tree.tokens, part.length, part.parent, part.causal});
-    tree.tokens += part.length;
-  }
-  tree.validate();
-  return tree;
-}
-
-AttentionShape heads(int64_t query, int64_t kv, int64_t size) {
-  return {query, kv, size, static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)))};
-}
-
-OpCase attention_case(const std::string& name, const std::vector<Part>& parts, const AttentionShape& shape,
+OpCase attention_case(const std::string& name, const std::vector<TreePart>& parts, const AttentionShape& shape,
                       int elements = 5, int directions = 2) {
   const auto tree = std::make_shared<const SegmentTree>(tree_of(parts));
   OpCase c;
@@ -110,62 +91,25 @@ TEST(ops_attention_refuses_what_does_not_fit) {
   run(4, tree, heads(2, 1, 8));
   EXPECT_ERROR(ErrorCode::kShape, run(5, tree, heads(2, 1, 8)));
   EXPECT_ERROR(ErrorCode::kShape, run(4, tree, heads(3, 2, 8)));
-  EXPECT_ERROR(ErrorCode::kShape, run(4, tree, heads(57, 1, 8)));
+  EXPECT_ERROR(ErrorCode::kShape, run(4, tree, heads(113, 1, 8)));
   EXPECT_ERROR(ErrorCode::kShape, run(4, tree, heads(1, 1, 257)));
   EXPECT_ERROR(ErrorCode::kShape, run(4, tree, heads(0, 1, 8)));
   EXPECT_ERROR(ErrorCode::kTree, run(4, {{{0, 3, -1, true}}, 4}, heads(2, 1, 8)));
   EXPECT_ERROR(ErrorCode::kTree, run(4, {{{0, 4, 0, true}}, 4}, heads(2, 1, 8)));
 }
 
-// -- The same bits, however it is computed.
+// -- The same bits, however it is computed. bf16 is held as pairs: odd lengths and head sizes leave one alone.
 
-struct Attended {
-  SegmentTree tree;
-  AttentionShape shape;
-  Tensor q, k, v, out;
-};
-
-Attended attend(Backend& backend, const std::vector<Part>& parts, const AttentionShape& shape) {
-  Attended a{tree_of(parts), shape, {}, {}, {}, {}};
-  const int64_t t = a.tree.tokens;
-  a.q = to_device(backend, random_array(1, {t, shape.query_heads * shape.head_size}, 2.0));
-  a.k = to_device(backend, random_array(2, {t, shape.kv_heads * shape.head_size}, 2.0));
-  a.v = to_device(backend, random_array(3, {t, shape.kv_heads * shape.head_size}));
-  a.out = backend.empty(a.q.shape());
-  backend.attention(a.q, a.k, a.v, a.tree, shape, a.out, nullptr);
-  return a;
-}
-
-// The rows of several runs, one run after the other.
-Tensor rows_of(Backend& backend, const Tensor& x, const SegmentTree& tree, const std::vector<QueryRun>& runs) {
-  std::vector<int32_t> index;
-  for (const QueryRun& run : runs)
-    for (int32_t i = 0; i < run.count; ++i) index.push_back(tree.segments[run.segment].start + run.first + i);
-  Tensor at = backend.empty({static_cast<int64_t>(index.size())}, DType::kI32);
-  backend.upload(at, index.data());
-  Tensor y = backend.empty({at.numel(), x.shape()[1]});
-  backend.gather_rows(x, at, y);
-  return y;
-}
-
-// Feeds `runs` into the store and compares what it answers with the whole tree's attention.
-void step(Backend& backend, const Attended& a, KvStore& store, SegmentTree& grown, const std::vector<QueryRun>& runs,
-          const std::string& where) {
-  for (const QueryRun& run : runs) grown.segments[run.segment].length = run.first + run.count;
-  backend.kv_append(store, runs, rows_of(backend, a.k, a.tree, runs), rows_of(backend, a.v, a.tree, runs));
-  const Tensor q = rows_of(backend, a.q, a.tree, runs);
-  Tensor out = backend.empty(q.shape());
-  backend.kv_attention(q, store, grown, runs, a.shape, out);
-  if (!same_bits(to_vector(backend, out), to_vector(backend, rows_of(backend, a.out, a.tree, runs))))
-    VLMR1_REPORT(where + ": token " + show(runs[0].first) + " of segment " + show(runs[0].segment) + " has other bits");
-}
+constexpr DType kPairs = DType::kBF16;
 
 TEST(ops_attention_token_by_token_has_the_bits_of_the_whole) {
   for (const Device& device : devices()) {
     for (const int threads : {1, 3}) {
       const auto inner = device.open(threads);
+      poison_free_memory(*inner);
       GuardedBackend backend(*inner);
-      for (const AttentionShape& shape : {heads(4, 2, 12), heads(7, 1, 8), heads(2, 2, 80)}) {
+      for (const AttentionShape& shape : {heads(4, 2, 12), heads(7, 1, 8), heads(2, 2, 80), heads(4, 2, 13, kPairs),
+                                          heads(7, 1, 8, kPairs), heads(2, 2, 80, kPairs)}) {
         const Attended a = attend(backend, {{70}, {66, 0}, {5, 0}, {9, 1}, {66, 0}}, shape);
         const auto store = backend.kv_create(shape);
         SegmentTree grown = a.tree;
@@ -188,16 +132,22 @@ TEST(ops_attention_token_by_token_has_the_bits_of_the_whole) {
 TEST(ops_attention_prompt_piece_by_piece_has_the_same_bits) {
   for (const Device& device : devices()) {
     const auto backend = device.open(2);
-    const Attended a = attend(*backend, {{133}, {4, 0}}, heads(4, 2, 12));
-    const auto store = backend->kv_create(a.shape);
-    SegmentTree grown = a.tree;
-    int32_t done = 0;
-    for (const int32_t count : {1, 62, 2, 64, 4}) {
-      step(*backend, a, *store, grown, {{0, done, count}}, device.name);
-      done += count;
+    for (const AttentionShape& shape : {heads(4, 2, 12), heads(4, 2, 11, kPairs)}) {
+      poison_free_memory(*backend);
+      const Attended a = attend(*backend, {{133}, {4, 0}}, shape);
+      const auto store = backend->kv_create(a.shape);
+      SegmentTree grown = a.tree;
+      int32_t done = 0;
+      for (const int32_t count : {1, 62, 2, 63, 5}) {
+        // A piece may come as several runs of the segment.
+        if (count == 63)
+          step(*backend, a, *store, grown, {{0, done, 16}, {0, done + 16, 5}, {0, done + 21, 42}}, device.name);
+        else step(*backend, a, *store, grown, {{0, done, count}}, device.name);
+        done += count;
+      }
+      step(*backend, a, *store, grown, {{1, 0, 4}}, device.name);
+      EXPECT_ERROR(ErrorCode::kState, step(*backend, a, *store, grown, {{1, 2, 1}}, device.name));
     }
-    step(*backend, a, *store, grown, {{1, 0, 4}}, device.name);
-    EXPECT_ERROR(ErrorCode::kState, step(*backend, a, *store, grown, {{1, 2, 1}}, device.name));
   }
 }
 
@@ -205,24 +155,27 @@ TEST(ops_attention_shared_prompt_has_the_bits_of_unshared) {
   for (const Device& device : devices()) {
     const auto backend = device.open(2);
     const std::vector<int32_t> children{7, 1, 70, 12};
-    std::vector<Part> parts{{67}};
+    std::vector<TreePart> parts{{67}};
     for (const int32_t length : children) parts.push_back({length, 0});
-    const Attended shared = attend(*backend, parts, heads(4, 2, 12));
-    for (size_t c = 0; c < children.size(); ++c) {
-      const SegmentTree alone = tree_of({{67}, {children[c], 0}});
-      const std::vector<QueryRun> runs{{0, 0, 67}, {static_cast<int32_t>(c + 1), 0, children[c]}};
-      Tensor out = backend->empty({alone.tokens, 48});
-      backend->attention(rows_of(*backend, shared.q, shared.tree, runs), rows_of(*backend, shared.k, shared.tree, runs),
-                         rows_of(*backend, shared.v, shared.tree, runs), alone, shared.shape, out, nullptr);
-      EXPECT_TRUE(
-          same_bits(to_vector(*backend, out), to_vector(*backend, rows_of(*backend, shared.out, shared.tree, runs))));
+    for (const DType products : {DType::kF32, kPairs}) {
+      const Attended shared = attend(*backend, parts, heads(4, 2, 12, products));
+      for (size_t c = 0; c < children.size(); ++c) {
+        const SegmentTree alone = tree_of({{67}, {children[c], 0}});
+        const std::vector<QueryRun> runs{{0, 0, 67}, {static_cast<int32_t>(c + 1), 0, children[c]}};
+        Tensor out = backend->empty({alone.tokens, 48});
+        backend->attention(rows_of(*backend, shared.q, shared.tree, runs),
+                           rows_of(*backend, shared.k, shared.tree, runs),
+                           rows_of(*backend, shared.v, shared.tree, runs), alone, shared.shape, out, nullptr);
+        EXPECT_TRUE(
+            same_bits(to_vector(*backend, out), to_vector(*backend, rows_of(*backend, shared.out, shared.tree, runs))));
+      }
     }
   }
 }
 
 // Output and dq of the first `seen` tokens, none of which sees the later ones; those hold `scale` times their numbers.
-std::vector<float> first_rows(Backend& backend, const SegmentTree& tree, int32_t seen, float scale) {
-  const AttentionShape shape = heads(4, 2, 12);
+std::vector<float> first_rows(Backend& backend, const SegmentTree& tree, int32_t seen, float scale, DType products) {
+  const AttentionShape shape = heads(4, 2, 12, products);
   const auto rows = [&](uint64_t seed, int64_t cols) {
     Array x = random_array(seed, {tree.tokens, cols});
     for (int64_t i = seen * cols; i < x.shape.numel(); ++i) x.values[i] *= scale;
@@ -245,9 +198,11 @@ TEST(ops_attention_what_is_not_seen_has_no_influence) {
   for (const Device& device : devices()) {
     const auto backend = device.open(2);
     const auto expect_same = [&](const SegmentTree& tree, int32_t seen) {
-      const auto expected = first_rows(*backend, tree, seen, 1.0f);
-      for (const float scale : {-1.0f, 0.0f, 1e37f})
-        EXPECT_TRUE(same_bits(first_rows(*backend, tree, seen, scale), expected));
+      for (const DType products : {DType::kF32, kPairs}) {
+        const auto expected = first_rows(*backend, tree, seen, 1.0f, products);
+        for (const float scale : {-1.0f, 0.0f, 1e37f})
+          EXPECT_TRUE(same_bits(first_rows(*backend, tree, seen, scale, products), expected));
+      }
     };
     expect_same(tree_of({{130}}), 100);
     expect_same(tree_of({{9}, {4, 0}, {6, 0}}), 13);
@@ -271,9 +226,14 @@ TEST(ops_attention_released_segments_can_grow_again) {
 
 TEST(ops_attention_speed) {
   if (!bench_wanted()) skip("VLMR1_BENCH=1 or --bench prints speeds");
-  bench_op(attention_case("of 512", {{512}}, heads(12, 2, 128)));
-  bench_op(attention_case("prompt of 300, 4 of 80", {{300}, {80, 0}, {80, 0}, {80, 0}, {80, 0}}, heads(12, 2, 128)));
-  bench_op(attention_case("windows of 64", std::vector<Part>(12, {64, -1, false}), heads(16, 16, 80)));
+  for (const DType products : {DType::kF32, kPairs}) {
+    const std::string type = std::string(" in ") + dtype_name(products);
+    bench_op(attention_case("of 512" + type, {{512}}, heads(12, 2, 128, products)));
+    bench_op(attention_case("prompt of 300, 4 of 80" + type, {{300}, {80, 0}, {80, 0}, {80, 0}, {80, 0}},
+                            heads(12, 2, 128, products)));
+    bench_op(attention_case("windows of 64" + type, std::vector<TreePart>(12, {64, -1, false}),
+                            heads(16, 16, 80, products)));
+  }
 }
 
 }  // namespace

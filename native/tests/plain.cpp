@@ -96,34 +96,92 @@ bool sees(const SegmentTree& tree, int32_t i, int32_t j) {
   return false;
 }
 
+namespace {
+
+// What one query row of one head sees.
+struct AttentionRow {
+  std::vector<int64_t> keys;  // where each begins in k and v
+  Doubles p;                  // exp(score − largest)
+  double total = 0.0;
+};
+
+// Operands as products take them.
+Doubles operand(const Doubles& x, const AttentionShape& shape, double scale = 1.0) {
+  Doubles y(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    y[i] = x[i] * scale;
+    if (shape.products == DType::kBF16) y[i] = bf16_to_f32(f32_to_bf16(static_cast<float>(y[i])));
+  }
+  return y;
+}
+double operand(double x, const AttentionShape& shape) { return operand(Doubles{x}, shape)[0]; }
+
+double dot(const double* a, const double* b, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+void add_scaled(double factor, const double* x, double* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += factor * x[i];
+}
+
+// q and k are operands.
+AttentionRow attention_row(const Doubles& q, const Doubles& k, const SegmentTree& tree, const AttentionShape& shape,
+                           int32_t token, int64_t head) {
+  const int64_t d = shape.head_size;
+  AttentionRow row;
+  for (int32_t j = 0; j < tree.tokens; ++j)
+    if (sees(tree, token, j)) row.keys.push_back((j * shape.kv_heads + head * shape.kv_heads / shape.query_heads) * d);
+  for (const int64_t key : row.keys) row.p.push_back(dot(&q[(token * shape.query_heads + head) * d], &k[key], d));
+  const double top = *std::max_element(row.p.begin(), row.p.end());
+  for (double& p : row.p) row.total += p = std::exp(p - top);
+  return row;
+}
+
+}  // namespace
+
 Doubles attention(const Doubles& q, const Doubles& k, const Doubles& v, const SegmentTree& tree,
                   const AttentionShape& shape) {
   const int64_t d = shape.head_size;
-  const int64_t heads = shape.query_heads;
-  const int64_t group = heads / shape.kv_heads;
+  const Doubles q_operand = operand(q, shape, shape.scale), k_operand = operand(k, shape),
+                v_operand = operand(v, shape);
   Doubles out(q.size(), 0.0);
   for (int32_t i = 0; i < tree.tokens; ++i) {
-    std::vector<int32_t> keys;
-    for (int32_t j = 0; j < tree.tokens; ++j)
-      if (sees(tree, i, j)) keys.push_back(j);
-    for (int64_t h = 0; h < heads; ++h) {
-      const double* query = &q[(i * heads + h) * d];
-      Doubles scores;
-      for (const int32_t j : keys) {
-        const double* key = &k[(j * shape.kv_heads + h / group) * d];
-        double dot = 0.0;
-        for (int64_t c = 0; c < d; ++c) dot += query[c] * key[c];
-        scores.push_back(dot * shape.scale);
-      }
-      const double top = *std::max_element(scores.begin(), scores.end());
-      double total = 0.0;
-      for (double& s : scores) total += s = std::exp(s - top);
-      for (size_t n = 0; n < keys.size(); ++n)
-        for (int64_t c = 0; c < d; ++c)
-          out[(i * heads + h) * d + c] += scores[n] / total * v[(keys[n] * shape.kv_heads + h / group) * d + c];
+    for (int64_t h = 0; h < shape.query_heads; ++h) {
+      const AttentionRow row = attention_row(q_operand, k_operand, tree, shape, i, h);
+      for (size_t n = 0; n < row.keys.size(); ++n)
+        add_scaled(operand(row.p[n], shape) / row.total, &v_operand[row.keys[n]], &out[(i * shape.query_heads + h) * d],
+                   d);
     }
   }
   return out;
+}
+
+std::vector<Doubles> attention_grad(const Doubles& dout, const Doubles& q, const Doubles& k, const Doubles& v,
+                                    const SegmentTree& tree, const AttentionShape& shape) {
+  const int64_t d = shape.head_size;
+  const Doubles out = attention(q, k, v, tree, shape);
+  const Doubles q_operand = operand(q, shape, shape.scale), k_operand = operand(k, shape),
+                v_operand = operand(v, shape);
+  const Doubles dout_operand = operand(dout, shape);
+  Doubles dq(q.size(), 0.0), dk(k.size(), 0.0), dv(v.size(), 0.0);
+  for (int32_t i = 0; i < tree.tokens; ++i) {
+    for (int64_t h = 0; h < shape.query_heads; ++h) {
+      const int64_t at = (i * shape.query_heads + h) * d;
+      const AttentionRow row = attention_row(q_operand, k_operand, tree, shape, i, h);
+      const double delta = dot(&dout[at], &out[at], d);
+      for (size_t n = 0; n < row.keys.size(); ++n) {
+        const int64_t key = row.keys[n];
+        const double p = row.p[n] / row.total;
+        const double ds = operand(p * (dot(&dout_operand[at], &v_operand[key], d) - delta), shape);
+        add_scaled(ds * shape.scale, &k_operand[key], &dq[at], d);
+        add_scaled(ds, &q_operand[at], &dk[key], d);
+        add_scaled(operand(p, shape), &dout_operand[at], &dv[key], d);
+      }
+    }
+  }
+  return {dq, dk, dv};
 }
 
 LogProbs log_probs(const Doubles& logits, const std::vector<int32_t>& targets, double temperature) {

@@ -23,8 +23,13 @@ Doubles gather_rows(const Doubles& x, const std::vector<int32_t>& index, int64_t
 
 // Whether token i sees token j.
 bool sees(const SegmentTree& tree, int32_t i, int32_t j);
+// Where products are in bf16, of operands that are rounded where the engine rounds them: q times the scale, k, v, dout,
+// probabilities (after the sum of the row; less its largest score) and ds.
 Doubles attention(const Doubles& q, const Doubles& k, const Doubles& v, const SegmentTree& tree,
                   const AttentionShape& shape);
+// dq, dk and dv.
+std::vector<Doubles> attention_grad(const Doubles& dout, const Doubles& q, const Doubles& k, const Doubles& v,
+                                    const SegmentTree& tree, const AttentionShape& shape);
 
 // Of softmax(logits / temperature), logits [n, v]: log-probability of the targets, and entropy.
 struct LogProbs {

@@ -140,8 +140,14 @@ class CpuBackend final : public Backend {
   template <typename Fn>
   void in_row_order(int64_t rows, int64_t parts, const Fn& fn);
   void pack_left(const Product& p, Operand to, uint32_t* out);
-  void kv_attend(const Tensor& q, const KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
-                 const AttentionShape& shape, Tensor& out, Tensor* lse);
+  // `rows`: where each run begins in k and v.
+  void append_rows(KvStore& store, const std::vector<QueryRun>& runs, const std::vector<int64_t>& rows, const Tensor& k,
+                   const Tensor& v);
+  void kv_pack(KvStore& store, const std::vector<QueryRun>& runs, const std::vector<int64_t>& rows, const float* k,
+               const float* v);
+  // k, v: of segments that the store does not hold, or null.
+  void kv_attend(const Tensor& q, const float* k, const float* v, const KvStore& store, const SegmentTree& tree,
+                 const std::vector<QueryRun>& runs, Tensor& out, Tensor* lse);
 
   // fn(begin, end) over ranges of n; the cut does not depend on the number of threads.
   template <typename Fn>

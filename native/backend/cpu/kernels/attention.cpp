@@ -1,7 +1,8 @@
 // One block of keys against a tile of query rows. A row's arithmetic does not depend on the other rows of the tile, and
 // keys that a row does not see add exact zeros: decoding row by row and training in tiles give the same bits.
+#include "backend/cpu/kernels/attention_product.h"
+#include "backend/cpu/kernels/attention_simd.h"
 #include "backend/cpu/kernels/kernels.h"
-#include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/variants.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
@@ -10,95 +11,106 @@ namespace {
 
 constexpr float kMinusInfinity = -__builtin_inff();
 
-// out [rows, n] (=, +=) a · b, cut into panels.
-VLMR1_INLINE void product(int rows, int64_t n, int64_t k, const float* a, LeftLayout layout, const float* b,
-                          int64_t ldb, float* c, int64_t ldc, bool accumulate) {
-  for (int64_t n0 = 0; n0 < n; n0 += kPanelWidth) {
-    MatrixTile t{};
-    t.m = rows;
-    t.n = n - n0 < kPanelWidth ? n - n0 : kPanelWidth;
-    t.k = k;
-    t.a = a;
-    t.layout = layout;
-    t.b = b + n0;
-    t.ldb = ldb;
-    t.c = c + n0;
-    t.ldc = ldc;
-    t.accumulate = accumulate;
-    matrix_tile(t);
-  }
-}
-
 VLMR1_INLINE F visible_scores(const float* row, int i, int visible) {
   const F s = load(row + i);
   if (i + W <= visible) return s;
   return first_n(s, visible > i ? visible - i : 0, set1(kMinusInfinity));
 }
 
-// Turns a row of scores into unnormalised probabilities; returns the factor for what was summed before.
-VLMR1_INLINE float softmax_row(float* row, int width, int visible, float* running_max, float* running_sum) {
-  F largest = set1(*running_max);
-  for (int i = 0; i < width; i += W) {
-    const F s = visible_scores(row, i, visible);
-    store(row + i, s);
-    largest = max(largest, s);
+VLMR1_INLINE F largest_scores(const float* row, int visible) {
+  F largest = set1(kMinusInfinity);
+  if (visible == kKeyBlock) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kKeyBlock; i += W) largest = max(largest, load(row + i));
+    return largest;
   }
-  const float new_max = hmax(largest);
+  for (int i = 0; i < visible; i += W) largest = max(largest, visible_scores(row, i, visible));
+  return largest;
+}
+
+template <bool All>
+VLMR1_INLINE F probability(const float* row, int i, int visible, F top) {
+  if constexpr (All) return exp_small(sub(load(row + i), top));
+  return i < visible ? exp_small(sub(visible_scores(row, i, visible), top)) : zero();
+}
+
+// Scores become unnormalised probabilities, of `width` keys; returns their sums lane by lane, before they are rounded.
+template <typename T, bool All>
+VLMR1_INLINE F probabilities(float* row, int width, int visible, F top) {
   F total = zero();
-  for (int i = 0; i < width; i += W) {
-    const F p = exp(sub(load(row + i), set1(new_max)));
-    store(row + i, p);
-    total = add(total, p);
+#pragma GCC unroll 4
+  for (int i = 0; i < width; i += kPerStep<T> * W) {
+    const F first = probability<All>(row, i, visible, top);
+    total = add(total, first);
+    if constexpr (kPerStep<T> == 2) {
+      // In place: a pair lies before the scores that it comes from, or where the first of them was.
+      const F second = probability<All>(row, i + W, visible, top);
+      total = add(total, second);
+      store(row + i / 2, as_floats(narrow(first, second)));
+    } else {
+      store(row + i, first);
+    }
   }
-  float alpha[W];
-  store(alpha, exp(set1(*running_max - new_max)));
-  *running_sum = *running_sum * alpha[0] + sum(total);
-  *running_max = new_max;
-  return alpha[0];
+  return total;
+}
+
+// The block's softmax for W rows from r on: raises their running maximum, b.factor becomes what their sums so far
+// shrink by.
+template <typename T>
+VLMR1_INLINE void softmax_rows(const AttentionBlock& b, int r, int width) {
+  const int n = b.rows - r < W ? b.rows - r : W;
+  F lanes[W];
+  for (int i = 0; i < W; ++i)
+    lanes[i] = i < n ? largest_scores(b.scores + (r + i) * kHeadStride, b.visible[r + i]) : zero();
+  const F before = load_lanes(b.max + r, n);
+  const F top = max(before, across(lanes, [](F x, F y) { return max(x, y); }));
+  store_lanes(b.max + r, top, n);
+  // Rows that see nothing may have −∞ before and after.
+  const F factor = less_select(before, top, exp_small(sub(before, top)), set1(1.0f));
+  store_lanes(b.factor + r, factor, n);
+  for (int i = 0; i < W; ++i) {
+    if (i >= n) {
+      lanes[i] = zero();
+      continue;
+    }
+    float* row = b.scores + (r + i) * kHeadStride;
+    const F own_top = set1(b.max[r + i]);
+    lanes[i] = b.visible[r + i] == kKeyBlock ? probabilities<T, true>(row, kKeyBlock, kKeyBlock, own_top)
+                                             : probabilities<T, false>(row, width, b.visible[r + i], own_top);
+  }
+  const F total = across(lanes, [](F x, F y) { return add(x, y); });
+  store_lanes(b.sum + r, add(mul(load_lanes(b.sum + r, n), factor), total), n);
+}
+
+template <typename T>
+VLMR1_INLINE void block(const AttentionBlock& b) {
+  const int d = static_cast<int>(b.head_size);
+  const int head_steps = (d + kPerStep<T> - 1) / kPerStep<T>;
+  RowSpan spans[kMaxSpans];
+  const int count = cut_rows(b.rows, head_steps, 0, spans);
+  int seen[kMaxSpans];
+  most_visible(spans, count, b.visible, seen);
+  for (int i = 0; i < count; ++i) spans[i].n = (seen[i] + W - 1) / W * W;
+  const T* q = static_cast<const T*>(b.q);
+  const T* kt = static_cast<const T*>(b.kt);
+  small_product(Left::kRows, {q, kt, head_steps, kKeyBlock, b.scores, kHeadStride, false, nullptr}, spans, count);
+  int width = 0;
+  for (int i = 0; i < count; ++i) {
+    width = seen[i] > width ? seen[i] : width;
+    spans[i].k_end = (seen[i] + kPerStep<T> - 1) / kPerStep<T>;
+    spans[i].n = d;
+  }
+  for (int r = 0; r < b.rows; r += W) softmax_rows<T>(b, r, width);
+  const T* p = static_cast<const T*>(static_cast<const void*>(b.scores));
+  const T* v = static_cast<const T*>(b.v);
+  small_product(Left::kRows, {p, v, kKeyBlock / kPerStep<T>, d, b.out, kHeadStride, true, b.factor}, spans, count);
 }
 
 }  // namespace
 
 void attention_block(const AttentionBlock& b) {
-  const int64_t d = b.head_size;
-  const int width = (b.keys + W - 1) / W * W;
-  product(b.rows, width, d, b.q, LeftLayout::kHead, b.kt, kKeyBlock, b.scores, kKeyBlock, false);
-  int seen = 0;
-  for (int r = 0; r < b.rows; ++r) {
-    float* row = b.scores + r * kKeyBlock;
-    if (b.visible[r] > seen) seen = b.visible[r];
-    if (b.visible[r] == 0) {  // nothing to see: the state stays, its probabilities are zeros
-      for (int i = 0; i < width; i += W) store(row + i, zero());
-      continue;
-    }
-    const float alpha = softmax_row(row, width, b.visible[r], b.max + r, b.sum + r);
-    if (alpha != 1.0f) {
-      float* out = b.out + r * kHeadStride;
-      for_lanes(d, [&](int64_t i, int n) { store_lanes(out + i, mul(load_lanes(out + i, n), set1(alpha)), n); });
-    }
-  }
-  if (seen > 0) product(b.rows, d, seen, b.scores, LeftLayout::kScores, b.v, d, b.out, kHeadStride, true);
-}
-
-void attention_grad_block(const AttentionGradBlock& b) {
-  const int64_t d = b.head_size;
-  const int width = (b.keys + W - 1) / W * W;
-  product(b.rows, width, d, b.q, LeftLayout::kHead, b.kt, kKeyBlock, b.p, kKeyBlock, false);
-  product(b.rows, width, d, b.dout, LeftLayout::kHead, b.vt, kKeyBlock, b.ds, kKeyBlock, false);
-  for (int r = 0; r < b.rows; ++r) {
-    float* p = b.p + r * kKeyBlock;
-    float* ds = b.ds + r * kKeyBlock;
-    const F lse = set1(b.lse[r]);
-    const F delta = set1(b.delta[r]);
-    for (int i = 0; i < width; i += W) {
-      const int lanes = b.visible[r] - i;
-      const F prob = lanes <= 0 ? zero() : exp(sub(visible_scores(p, i, b.visible[r]), lse));
-      F grad = mul(prob, sub(load(ds + i), delta));
-      if (lanes < W) grad = first_n(grad, lanes > 0 ? lanes : 0, zero());
-      store(p + i, prob);
-      store(ds + i, grad);
-    }
-  }
+  if (b.pairs) block<uint32_t>(b);
+  else block<float>(b);
 }
 
 }  // namespace vlmr1::cpu::VLMR1_ISA

@@ -14,31 +14,9 @@ constexpr int kKeyBlock = 64;
 // Row stride of the query-side scratch (head size up to 256, and 16 to spread cache sets).
 constexpr int kHeadStride = 272;
 constexpr int kMaxHeadSize = 256;
-// Rows (query token × head) of one attention tile.
-constexpr int kQueryRows = 56;
-
-// Where a matrix kernel finds its left operand: element (m, k).
-enum class LeftLayout {
-  kPacked,   // [K][tile_rows]: m fastest
-  kHead,     // [m][kHeadStride]
-  kScores,   // [m][kKeyBlock]
-  kScoresT,  // [k][kKeyBlock]: the transpose of kScores
-};
-
-// C [m, n] (=, +=) A [m, k] · B [k, n], then + bias + residual. n ≤ panel width. K ascends with fused multiply-add.
-struct MatrixTile {
-  int64_t m, n, k;
-  const float* a;
-  LeftLayout layout;
-  const float* b;  // rows of at least the panel width (rounded up to a vector) can be read
-  int64_t ldb;
-  float* c;
-  int64_t ldc;
-  bool accumulate;        // start from C instead of 0
-  const float* bias;      // [n] or null
-  const float* residual;  // [m, ldr] or null
-  int64_t ldr;
-};
+// Rows (query token × head) of one attention tile, and of one of the backward pass, which moves more memory a block.
+constexpr int kQueryRows = 112;
+constexpr int kGradRows = 224;
 
 // How an operand of a product is packed, step by step, four bytes a lane.
 enum class Operand {
@@ -75,35 +53,66 @@ struct PanelTile {
   int64_t ldr;
 };
 
+// Operands of attention are words of 4 bytes: f32, or pairs of bf16 that are neighbours along the sum, with half as
+// many of them (rounded up; a partner that is missing is 0). Keys and values are in panels: of the first kPanelColumns
+// columns all rows, then of the next, the last panel as narrow as it is.
+constexpr int kPanelColumns = 32;
+
+// Tokens [first, first + count) of a block of keys or values, from rows of x.
+struct AttentionKeys {
+  const float* x;
+  int64_t stride;  // between rows of x
+  int first, count;
+  int64_t head_size;
+  bool pairs;
+  void* transposed;  // panels of [D, kKeyBlock], pairs along D; or null
+  void* rows;        // panels of [kKeyBlock, D], pairs along tokens; or null
+};
+
+// Rows of a tile, times `scale`.
+struct AttentionQueries {
+  int rows;
+  const float* const* x;  // [rows], null for a row of zeros
+  int64_t head_size;
+  float scale;
+  bool pairs;
+  void* along_head;      // [rows][kHeadStride] words, pairs along D
+  uint32_t* along_rows;  // null, or pairs along rows: [rows / 2][kHeadStride]
+};
+
 // One block of keys for a tile of query rows: online softmax.
 struct AttentionBlock {
+  bool pairs;
   int rows;
   int keys;            // valid keys of the block
   const int* visible;  // [rows] keys that a row sees (0 … keys)
   int64_t head_size;
-  const float* q;   // [rows][kHeadStride], scaled
-  const float* kt;  // [D][kKeyBlock]
-  const float* v;   // [kKeyBlock][D]
-  float* scores;    // [rows][kKeyBlock] scratch
-  float* out;       // [rows][kHeadStride] running output
-  float* max;       // [rows] running maximum
-  float* sum;       // [rows] running sum
+  const void* q;   // [rows][kHeadStride] words, scaled
+  const void* kt;  // panels of [D, kKeyBlock]
+  const void* v;   // panels of [kKeyBlock, D]
+  float* scores;   // [rows][kHeadStride] scratch
+  float* factor;   // [rows] scratch
+  float* out;      // [rows][kHeadStride] running output
+  float* max;      // [rows] running maximum
+  float* sum;      // [rows] running sum, of probabilities that are not rounded
 };
 
-// Probabilities and their gradient for a tile: p = exp(q·kᵀ − lse), ds = p · (dout·vᵀ − delta).
+// With p = exp(q·kᵀ − lse) and ds = p · (dout·vᵀ − delta): dq += ds·k, dk += dsᵀ·q, dv += pᵀ·dout.
 struct AttentionGradBlock {
-  int rows;
+  bool pairs;
+  int rows;  // even for pairs
   int keys;
   const int* visible;
   int64_t head_size;
-  const float* q;      // [rows][kHeadStride], scaled
-  const float* dout;   // [rows][kHeadStride]
-  const float* kt;     // [D][kKeyBlock]
-  const float* vt;     // [D][kKeyBlock]
-  const float* lse;    // [rows]
-  const float* delta;  // [rows] Σ dout · out
-  float* p;            // [rows][kKeyBlock]
-  float* ds;           // [rows][kKeyBlock]
+  const void *q, *dout;            // [rows][kHeadStride] words, q scaled
+  const void *q_rows, *dout_rows;  // the same with pairs along rows; in f32 the same
+  const void *kt, *vt;             // panels of [D, kKeyBlock]
+  const void* k;                   // panels of [kKeyBlock, D]
+  const float* lse;                // [rows]
+  const float* delta;              // [rows] Σ dout · out
+  float *p, *ds;                   // [rows][kHeadStride] scratch
+  float* dq;                       // [rows][kHeadStride]
+  float *dk, *dv;                  // [keys][D]
 };
 
 struct AdamWArgs {
@@ -117,13 +126,15 @@ struct KernelTable {
   int panel_width;  // N of a packed panel
   bool dots_pairs;  // whether products of pairs of bf16 are one instruction
 
-  void (*matrix_tile)(const MatrixTile&);
   void (*panel_tile)(const PanelTile&);
   void (*pack_block)(const PackBlock&);
   // out [k][width] f32 of pairs [steps][width]; the width a multiple of the vector width
   void (*widen_pairs)(const uint32_t* pairs, int64_t width, int64_t k, float* out);
+  void (*attention_pack_keys)(const AttentionKeys&);
+  void (*attention_pack_queries)(const AttentionQueries&);
   void (*attention_block)(const AttentionBlock&);
   void (*attention_grad_block)(const AttentionGradBlock&);
+  void (*row_dots)(const float* a, const float* b, float* y, int64_t rows, int64_t n);  // y [rows] = Σ a · b
 
   // y [rows, e] = x · inv_rms · weight
   void (*rms_norm)(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e);

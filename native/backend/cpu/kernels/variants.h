@@ -5,12 +5,14 @@
 
 namespace vlmr1::cpu::VLMR1_ISA {
 
-void matrix_tile(const MatrixTile& t);
 void panel_tile(const PanelTile& t);
 void pack_block(const PackBlock& b);
 void widen_pairs(const uint32_t* pairs, int64_t width, int64_t k, float* out);
+void attention_pack_keys(const AttentionKeys& t);
+void attention_pack_queries(const AttentionQueries& t);
 void attention_block(const AttentionBlock& b);
 void attention_grad_block(const AttentionGradBlock& b);
+void row_dots(const float* a, const float* b, float* y, int64_t rows, int64_t n);
 void rms_norm(const float* x, const float* weight, float eps, float* y, float* inv_rms, int64_t rows, int64_t e);
 void rms_norm_grad(const float* dy, const float* x, const float* weight, const float* inv_rms, float* dx, int64_t rows,
                    int64_t e);

@@ -1,0 +1,78 @@
+// What the attention kernels need of an instruction set beside simd_bf16.h: the same bits as numbers or as pairs, sums
+// across rows, a short exp.
+#pragma once
+
+#include "backend/cpu/kernels/simd_bf16.h"
+
+namespace vlmr1::cpu::VLMR1_ISA {
+
+#if defined(__AVX512F__)
+VLMR1_INLINE F as_floats(Pairs x) { return _mm512_castsi512_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm512_castps_si512(x); }
+#elif defined(__AVX2__)
+VLMR1_INLINE F as_floats(Pairs x) { return _mm256_castsi256_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm256_castps_si256(x); }
+#elif defined(__SSE2__)
+VLMR1_INLINE F as_floats(Pairs x) { return _mm_castsi128_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm_castps_si128(x); }
+#elif defined(__ARM_NEON)
+VLMR1_INLINE F as_floats(Pairs x) { return vreinterpretq_f32_u32(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return vreinterpretq_u32_f32(x); }
+#endif
+
+VLMR1_INLINE void transpose(F (&r)[W]) {
+  Pairs columns[W];
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) columns[i] = as_pairs(r[i]);
+  transpose(columns);
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) r[i] = as_floats(columns[i]);
+}
+
+// to_pairs, in two instructions where there are some (which take numbers below 2⁻¹²⁶ for 0, as products of pairs do).
+VLMR1_INLINE Pairs interleave(F even, F odd) {
+#if defined(__AVX512BF16__)
+  const __m512i order =
+      _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007, 0x180008,
+                        0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d, 0x1e000e, 0x1f000f);
+  return _mm512_permutexvar_epi16(order, narrow(even, odd));
+#else
+  return to_pairs(even, odd);
+#endif
+}
+
+// Lane i: the lanes of vector i together, the far half onto the near one again and again, as sum() goes.
+template <typename Op>
+VLMR1_INLINE F across(F (&r)[W], const Op& op) {
+  transpose(r);
+#pragma GCC unroll 4
+  for (int half = W / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) r[i] = op(r[i], r[i + half]);
+  }
+  return r[0];
+}
+
+// exp for x up to a few units above 0: the same bits, without the guards against overflow.
+VLMR1_INLINE F exp_small(F x) {
+  const F low = set1(-87.33654f);
+  const F clamped = max(low, x);
+  const F n = round(mul(clamped, set1(1.44269504f)));
+  F r = fma(n, set1(-0.693359375f), clamped);
+  r = fma(n, set1(2.12194440e-4f), r);
+  F p = set1(1.0f / 5040.0f);
+  p = fma(p, r, set1(1.0f / 720.0f));
+  p = fma(p, r, set1(1.0f / 120.0f));
+  p = fma(p, r, set1(1.0f / 24.0f));
+  p = fma(p, r, set1(1.0f / 6.0f));
+  p = fma(p, r, set1(0.5f));
+  p = fma(p, r, set1(1.0f));
+  p = fma(p, r, set1(1.0f));
+#if defined(__AVX512F__)
+  return less_select(x, low, zero(), _mm512_scalef_ps(p, n));
+#else
+  return less_select(x, low, zero(), mul(p, pow2(n)));
+#endif
+}
+
+}  // namespace vlmr1::cpu::VLMR1_ISA
