@@ -10,50 +10,12 @@
 #include "backend/backend.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/pack.h"
+#include "backend/cpu/product.h"
 #include "backend/cpu/sample_scratch.h"
 #include "core/memory_pool.h"
 #include "core/thread_pool.h"
 
 namespace vlmr1::cpu {
-
-// C [m, n] (=, +=) A · B + bias + residual, with A as it lies in memory.
-struct Product {
-  int64_t m = 0, n = 0, k = 0;
-  const float* a = nullptr;
-  int64_t a_stride = 0;
-  bool a_transposed = false;  // A(m, k) = a[k · a_stride + m]
-  bool rounds = false;        // both operands are rounded to bf16
-  const void* b = nullptr;    // rows [K, N] with stride b_stride, or null:
-  bool b_bf16 = false;
-  int64_t b_stride = 0;
-  const Panels* panels = nullptr;  // B of a weight [N, K], or of [K, N]:
-  bool panels_transposed = false;
-  float* c = nullptr;
-  bool accumulate = false;
-  const float* bias = nullptr;
-  const float* residual = nullptr;
-};
-
-// How a product is cut. Nothing of it changes a result: every element is one sum over ascending k.
-struct Cut {
-  int64_t rows;   // of a full tile
-  int64_t tiles;  // of M
-  int64_t k_block;
-  bool k_inside;       // A is in the cache with all of K: panels are read from one end to the other
-  int64_t row_blocks;  // groups of tiles whose part of A stays in the cache
-  int64_t panels;      // of N
-
-  int64_t first_row(int64_t tile, int64_t m) const { return tile * m / tiles; }
-  int64_t first_tile(int64_t row_block) const { return row_block * tiles / row_blocks; }
-};
-
-// The rows of B that a pass multiplies with, and where they are.
-struct Pass {
-  int64_t k0, k1;
-  int64_t first_panel, last_panel;
-  const uint32_t* placed;  // [panels][steps][width], or null: in the weight's own panels
-  bool a_pairs, b_pairs;
-};
 
 class CpuBackend final : public Backend {
  public:
@@ -128,18 +90,16 @@ class CpuBackend final : public Backend {
   void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override;
 
  private:
-  struct LeftSide;
-  LeftSide left_side(const Product& p);
+  // The packed left operand; `own`: row blocks may pack their part themselves.
+  Left left_side(const Product& p, const Cut& cut, bool own);
+  // fn(row_block, first, last, thread) for all row blocks and groups of panels.
   template <typename Fn>
-  void blocks(const Product& p, const Cut& cut, const Pass& pass, const Fn& fn);
+  void blocks(const Product& p, const Left& left, const Pass& pass, const Fn& fn);
   void product(const Product& p);
-  void product_of_placed(const Product& p, const LeftSide& left);
+  void product_of_placed(const Product& p, const Cut& cut);
   Panels packed_weight(const Tensor& w);
-  void place_right(const Product& p, int64_t panel, int64_t k0, int64_t k, Operand to, uint32_t* scratch,
-                   uint32_t* out) const;
   template <typename Fn>
   void in_row_order(int64_t rows, int64_t parts, const Fn& fn);
-  void pack_left(const Product& p, Operand to, uint32_t* out);
   // `rows`: where each run begins in k and v.
   void append_rows(KvStore& store, const std::vector<QueryRun>& runs, const std::vector<int64_t>& rows, const Tensor& k,
                    const Tensor& v);
