@@ -22,7 +22,10 @@ process.once("exit", () => {
   for (const child of alive) child.kill("SIGKILL");
 });
 
-/** A child process that makes one step for every line it is sent, and answers each with a line of JSON. */
+/**
+ * A child process that makes one step for every line it is sent, and answers each with a line of JSON. Between its
+ * steps it is stopped: threads that wait for work by spinning would take a core from whoever's turn it is.
+ */
 export class Worker {
   constructor(name, command, args, env = {}) {
     this.name = name;
@@ -52,6 +55,7 @@ export class Worker {
   }
 
   step(line = "step") {
+    this.child.kill("SIGCONT");
     this.child.stdin.write(`${line}\n`);
     return this.next();
   }
@@ -77,6 +81,7 @@ export class Worker {
       this.said = [...this.said, line].slice(-LAST_LINES);
       return;
     }
+    this.child.kill("SIGSTOP");
     const answer = JSON.parse(line.slice(MARK.length));
     const waiter = this.waiting.shift();
     if (waiter) waiter.resolve(answer);

@@ -38,6 +38,18 @@ def logprobs_difference(oracle, results):
     return relative_error(have, want), failures
 
 
+@torch.no_grad()
+def autocast_error(oracle, results):
+    """What products in bf16 do to transformers' own log-probabilities of the same tokens: relative error."""
+    have, want = [], []
+    for _, row, result in pair(read_rows(DATA), results):
+        prompt, vision, _ = oracle.prompt(row)
+        want += oracle.logprobs(prompt, result["token_ids"], vision).tolist()
+        with torch.autocast("cpu", torch.bfloat16):
+            have += oracle.logprobs(prompt, result["token_ids"], vision).float().tolist()
+    return relative_error(have, want)
+
+
 def generation_settings(folder, oracle):
     """As transformers reads them of the folder, greedy, pictures' tokens suppressed."""
     if os.path.exists(os.path.join(folder, "generation_config.json")):
@@ -126,9 +138,3 @@ def compare_gradients(oracle, folder, scratch):
     worst, lowest, failures = norm_differences(given, expected)
     return worst, f"gradients of {len(given)} parameters, lowest cosine {lowest:.9f}", failures
 
-
-def round_matrices(model):
-    """Matrices as bf16 holds them; the arithmetic stays f32."""
-    for p in model.parameters():
-        if p.dim() >= 2:
-            p.data = p.data.to(torch.bfloat16).to(torch.float32)
