@@ -118,7 +118,7 @@ class ProfiledBackend final : public Backend {
   void linear_swiglu(const Tensor& x, const GatedWeights& weights, Tensor& gate, Tensor& up, Tensor& y) override {
     const Span span("linear_swiglu", [&] {
       return product_work(x.shape().rows(), x.shape().cols(), 2 * gate.shape().cols(), x, *weights.gate, *weights.up,
-                          gate, up, y);
+                          weights.gate_bias, weights.up_bias, gate, up, y);
     });
     inner_->linear_swiglu(x, weights, gate, up, y);
   }

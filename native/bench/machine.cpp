@@ -102,8 +102,9 @@ void measure_peaks(Machine& machine, bool quick) {
   if (loops.bf16)
     machine.bf16 = both([&](ThreadPool& pool) { return compute_rate(pool, loops.bf16, loops.bf16_flops, budget); });
   // Half of a cache: the rest holds what is not measured.
-  machine.l2 = both(
-      [&](ThreadPool& pool) { return read_rate(pool, memory.get(), machine.l2_bytes / 2 * pool.threads(), budget); });
+  machine.l2 = both([&](ThreadPool& pool) {
+    return read_rate(pool, memory.get(), std::min(large, machine.l2_bytes / 2 * pool.threads()), budget);
+  });
   machine.l3 = both(
       [&](ThreadPool& pool) { return read_rate(pool, memory.get(), std::min(large, machine.l3_bytes / 2), budget); });
   machine.dram = both([&](ThreadPool& pool) { return read_rate(pool, memory.get(), large, budget); });

@@ -18,8 +18,14 @@ Tensor random_tensor(Backend& backend, const Shape& shape, uint64_t seed) {
 
 Tensor random_weight(Backend& backend, const Shape& shape, uint64_t seed, bool bf16) {
   Tensor w = random_tensor(backend, shape, seed);
+  if (bf16) {
+    // As the rounded copies of a trained model are.
+    Tensor rounded = backend.empty(shape, DType::kBF16);
+    backend.convert(w, rounded);
+    w = rounded;
+    w.storage()->products = {DType::kBF16, DType::kBF16};
+  }
   w.storage()->persistent = true;
-  if (bf16) w.storage()->products = {DType::kBF16, DType::kBF16};
   return w;
 }
 

@@ -73,10 +73,10 @@ void Job::forget() {
 
 void Job::execute(EngineContents& contents, EngineThread& thread) {
   thread_ = &thread;
-  const TraceScope trace(contents.trace.get());
   try {
     stop().check();
     if (interruptible_) contents.backend->set_stop(stop());
+    const TraceScope trace(contents.trace.get());
     run(contents);
   } catch (...) {
     failure_ = current_failure(verb_);

@@ -81,8 +81,10 @@ bool MemoryPool::take_kept(size_t size, size_t largest, Block* block) {
 }
 
 MemoryPool::Block MemoryPool::take_new(size_t size) {
-  const auto take = [&] {
-    return source_ == Source::kSystem ? std::aligned_alloc(alignment(size), size) : reserve_pages(size);
+  const auto take = [&]() -> void* {
+    if (source_ == Source::kReserved) return reserve_pages(size);
+    void* data = nullptr;
+    return posix_memalign(&data, alignment(size), size) == 0 ? data : nullptr;
   };
   void* data = take();
   if (data == nullptr) {

@@ -1,6 +1,7 @@
 #include "core/thread_pool.h"
 
 #include <chrono>
+#include <utility>
 
 namespace vlmr1 {
 
@@ -35,10 +36,16 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::drain(int thread) {
-  for (;;) {
-    const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks_ || stop_.requested()) return;
-    call_(fn_, task, thread);
+  try {
+    for (;;) {
+      const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+      if (task >= tasks_ || stop_.requested()) return;
+      call_(fn_, task, thread);
+    }
+  } catch (...) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    next_.store(tasks_, std::memory_order_relaxed);
   }
 }
 
@@ -113,6 +120,7 @@ void ThreadPool::run_erased(int64_t tasks, Call call, const void* fn) {
   } else {
     drain(0);
   }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   stop_.check();
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,7 +25,7 @@ class ThreadPool {
   void set_stop(const StopFlag& stop) { stop_ = stop; }
 
   // Runs fn(task, thread) for task in [0, tasks); the caller takes part. Throws ERR_ABORTED when the stop flag is set,
-  // after the tasks under way have ended. fn must not throw.
+  // after the tasks under way have ended; so does what a task throws, the first where several do.
   template <typename Fn>
   void run(int64_t tasks, const Fn& fn) {
     run_erased(
@@ -59,6 +60,7 @@ class ThreadPool {
   int64_t tasks_ = 0;
   Call call_ = nullptr;
   const void* fn_ = nullptr;
+  std::exception_ptr failure_;  // of the run at hand; written under the mutex
 };
 
 }  // namespace vlmr1

@@ -36,6 +36,9 @@ constexpr int32_t kDryStride = 16;
 // Room that a completion gets at once for its tokens; longer ones grow.
 constexpr int32_t kReservedTokens = 512;
 
+constexpr const char* kNoToken =
+    ": every logit is banned, or one is infinite or not a number; the weights may have diverged";
+
 // A completion under way.
 struct Row {
   int32_t prompt = 0;
@@ -212,10 +215,13 @@ class Generation {
     tokens_.clear();
     for (size_t i = 0; i < sampled_.size(); ++i) {
       check(sampled_[i].token >= 0, ErrorCode::kState, "generate: prompt ", active_[i].prompt, ", token ",
-            active_[i].out.tokens.size(), ": every logit is banned or not a number; the weights may have diverged");
+            active_[i].out.tokens.size(), kNoToken);
       tokens_.push_back(sampled_[i].token);
     }
     plain_log_probs(logits);
+    for (size_t i = 0; i < tokens_.size(); ++i)
+      check(std::isfinite(plain_[i]), ErrorCode::kState, "generate: prompt ", active_[i].prompt, ", token ",
+            active_[i].out.tokens.size(), kNoToken);
     for (size_t i = 0; i < tokens_.size(); ++i) {
       Row& row = active_[i];
       if (is_full(row)) continue;  // held by a dry run

@@ -136,7 +136,7 @@ TEST(core_memory_of_large_arrays_asks_for_huge_pages_and_no_more_memory) {
   constexpr size_t kMiB = size_t{1} << 20;
   const auto pool = std::make_shared<MemoryPool>();
   const size_t before = resident_bytes();
-  // 33 MiB are taken from a block of 34: what lies behind the last whole huge page is not touched and takes nothing.
+  // 33 MiB are taken from a block of 36: what lies behind the last whole huge page is not touched and takes nothing.
   const auto activations = pool->allocate(33 * kMiB);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(activations->data) % (2 * kMiB), 0u);
   EXPECT_TRUE(asked_for_huge_pages(activations->data));

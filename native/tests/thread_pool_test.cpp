@@ -185,6 +185,31 @@ double time_to_stop(Backend& backend, const std::function<void()>& work) {
   return best;
 }
 
+// Memory for a task's scratch may run out on any thread: the process goes on, and so does the pool.
+TEST(core_thread_pool_hands_on_what_tasks_throw) {
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      std::atomic<int64_t> done{0};
+      const auto fails = [&](int64_t task, int) {
+        if (task % 7 == 3) throw std::bad_alloc();
+        ++done;
+      };
+      bool caught = false;
+      try {
+        pool.run(64, fails);
+      } catch (const std::bad_alloc&) {
+        caught = true;
+      }
+      EXPECT_TRUE(caught);
+      EXPECT_LT(done.load(), 64);
+      done = 0;
+      pool.run(64, [&](int64_t, int) { ++done; });
+      EXPECT_EQ(done.load(), 64);
+    }
+  }
+}
+
 TEST(core_stop_ends_long_kernels_soon) {
   for (const Device& device : devices()) {
     const auto backend = device.open(2);

@@ -30,8 +30,8 @@ struct QueryTile {
 std::vector<QueryTile> cut_tiles(const SegmentTree& tree, const std::vector<QueryRun>& runs, int32_t group,
                                  int32_t room, int32_t multiple);
 
-// Segments whose keys one tile reads and nobody else, as vision windows are: it packs them itself, while they are in
-// the cache.
+// Segments whose keys nobody else reads and that fit a tile, as vision windows: the tiles that hold them pack them
+// themselves, while they are in the cache.
 inline std::vector<bool> read_once(const SegmentTree& tree, int64_t group, int64_t room) {
   std::vector<bool> once;
   for (const Segment& s : tree.segments) {

@@ -70,8 +70,10 @@ void CpuBackend::fill(Tensor& x, float value) {
 }
 
 void CpuBackend::convert(const Tensor& from, Tensor& to) {
-  check(from.numel() == to.numel() && from.dtype() != DType::kI32, ErrorCode::kShape, "convert: ", from.shape().str(),
-        " ", dtype_name(from.dtype()), " to ", to.shape().str());
+  const bool known = from.dtype() != DType::kI32 && (from.dtype() == to.dtype() || to.dtype() == DType::kF32 ||
+                                                     (from.dtype() == DType::kF32 && to.dtype() == DType::kBF16));
+  check(from.numel() == to.numel() && known, ErrorCode::kShape, "convert: ", from.shape().str(), " ",
+        dtype_name(from.dtype()), " to ", to.shape().str(), " ", dtype_name(to.dtype()));
   const auto each = [&](const auto& kernel, auto* in, auto* out) {
     ranges(to.numel(), kElementGrain, [&](int64_t b, int64_t e) { kernel(in + b, out + b, e - b); });
   };

@@ -36,6 +36,7 @@ class CpuBackend final : public Backend {
   void reset_memory_peak() override { memory_->reset_peak(); }
   void trim() override {
     packs_.drop_orphans();
+    for (SampleScratch& scratch : sample_scratch_) scratch = {};
     memory_->trim();
   }
   bool dry_run() const override { return dry_run_; }

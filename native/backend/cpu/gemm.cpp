@@ -17,8 +17,6 @@ constexpr int64_t kTasksPerThread = 20;
 // With so many row blocks a thread each has enough to do that none is cut over N: its part of A is packed by itself.
 constexpr int64_t kOwnBlocksPerThread = 5;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 // Where weights are held once, their file's pages go as soon as the panels are there.
@@ -231,7 +229,7 @@ void CpuBackend::linear_grad_bias(const Tensor& dy, Tensor& db) {
   float* out = db.data<float>();
   const int64_t rows = dy.shape().rows();
   const int64_t cols = dy.shape().cols();
-  ranges(cols, 64, [&](int64_t b, int64_t e) { kernels_.column_sum(in, out, rows, cols, b, e); });
+  ranges(cols, 256, [&](int64_t b, int64_t e) { kernels_.column_sum(in, out, rows, cols, b, e); });
 }
 
 }  // namespace vlmr1::cpu

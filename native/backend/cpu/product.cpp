@@ -13,8 +13,6 @@ constexpr int64_t kLeftBytes = 256 << 10;
 // Up to so many tiles B in bf16 is widened each time it is read, not laid out in f32 once.
 constexpr int64_t kMixedTiles = 2;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 int64_t even_share(int64_t k, int64_t most) {
@@ -99,11 +97,8 @@ void Multiply::pack_own(const Pass& pass, int64_t row_block, int64_t k0, uint32_
   const int64_t first = cut_.first_tile(row_block);
   const int64_t last = cut_.first_tile(row_block + 1);
   const int64_t k = std::min(cut_.k_block, pass.k1 - k0);
-  const int64_t at_once = p_.a_transposed ? kRowsAtOnce : k;
-  for (int64_t from = 0; from < k; from += at_once)
-    for (int64_t tile = first; tile < last; ++tile)
-      pack_left_tile(p_, cut_, kernels_, tile, k0 + from, std::min(at_once, k - from),
-                     out + ((tile - first) * cut_.steps(cut_.k_block) + cut_.steps(from)) * cut_.rows);
+  for (int64_t tile = first; tile < last; ++tile)
+    pack_left_tile(p_, cut_, kernels_, tile, k0, k, out + (tile - first) * cut_.steps(cut_.k_block) * cut_.rows);
 }
 
 void Multiply::column(const Pass& pass, int64_t row_block, int64_t panel, int64_t k0, int thread) const {

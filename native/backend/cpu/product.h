@@ -27,6 +27,8 @@ struct Product {
   const float* residual = nullptr;
 };
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 struct Cut {
   int64_t rows;   // of a full tile
   int64_t tiles;  // of M
@@ -40,7 +42,7 @@ struct Cut {
   int64_t steps(int64_t k) const { return pairs() ? (k + 1) / 2 : k; }
   int64_t first_row(int64_t tile, int64_t m) const { return tile * m / tiles; }
   int64_t first_tile(int64_t row_block) const { return row_block * tiles / row_blocks; }
-  int64_t most_tiles() const { return (tiles + row_blocks - 1) / row_blocks; }  // of a row block
+  int64_t most_tiles() const { return ceil_div(tiles, row_blocks); }  // of a row block
 };
 Cut cut_product(const Product& p, const KernelTable& kernels);
 
@@ -59,6 +61,7 @@ struct Pass {
 };
 
 // The packed left operand: all of it, tiles [tiles][steps][rows], or room for a row block and a block of k per thread.
+// A part of an operand whose rows are along k is packed by its row block; columns are packed together, row by row.
 struct Left {
   Cut cut;
   bool own = false;

@@ -180,7 +180,8 @@ class RowSampler {
       least = (1.0 - options_.top_p) * total / static_cast<double>(v_);
     }
     // Half of it, because weights are rounded.
-    collect(static_cast<float>(top_ + std::log(0.5 * least) / inverse_));
+    const double border = top_ + std::log(0.5 * least) / inverse_;
+    collect(static_cast<float>(std::max<double>(border, std::numeric_limits<float>::lowest())));
     return total;
   }
 

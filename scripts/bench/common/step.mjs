@@ -1,4 +1,6 @@
 import { computeAdvantages, Engine, Processor } from "../../../dist/index.js";
+import { efficientBudget } from "../../../dist/trainer/micro-batch-budget.js";
+import { groupTokens, packGroups } from "../../../dist/trainer/micro-batches.js";
 import { UsageError } from "./options.mjs";
 
 /** Words that stand where only a prompt's length matters: ordinary tokens of every preset's vocabulary. */
@@ -73,9 +75,22 @@ export function lossOf({ rewards, generations, prompts, completion }, groups) {
   };
 }
 
-/** Forward and backward of all groups in one pass. */
-export function train({ model }, workload, groups) {
-  return model.accumulate({ groups, loss: lossOf(workload, groups) });
+/** Forward and backward of all groups, in micro-batches as the trainer cuts them where there is memory enough. */
+export async function train({ model }, workload, groups) {
+  const loss = lossOf(workload, groups);
+  const sums = { tokens: 0, entropySum: 0 };
+  let first = 0;
+  for (const part of packGroups(groups, efficientBudget(groups.map(groupTokens)), groupTokens)) {
+    const own = (list) => list.slice(first, first + part.length);
+    const { tokens, entropySum } = await model.accumulate({
+      groups: part,
+      loss: { ...loss, advantages: own(loss.advantages), mask: own(loss.mask) },
+    });
+    sums.tokens += tokens;
+    sums.entropySum += entropySum;
+    first += part.length;
+  }
+  return sums;
 }
 
 export function optimize({ model }, { learningRate, maxGradNorm }) {

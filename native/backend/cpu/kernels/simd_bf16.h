@@ -134,7 +134,8 @@ VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
 
 #endif
 
-// Rounds to nearest even, as f32_to_bf16 does: lane i of the result is (even[i], odd[i]).
+// Rounds to nearest even, as f32_to_bf16 does, but that numbers below 2⁻¹²⁶ may become 0: lane i of the result is
+// (even[i], odd[i]).
 VLMR1_INLINE Pairs to_pairs(F even, F odd) {
 #if defined(__AVX512BF16__)
   const __m512i words = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
