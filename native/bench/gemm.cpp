@@ -57,7 +57,11 @@ struct Operands {
 
 // What lies in the result before: products into a weight's gradient are added to it.
 Tensor result_of(Backend& backend, const Product& p) {
-  if (p.layout == Layout::kGradWeight) return random_weight(backend, {p.out, p.in}, 3, p.bf16);
+  if (p.layout == Layout::kGradWeight) {
+    Tensor gradient = random_tensor(backend, {p.out, p.in}, 3);
+    if (p.bf16) gradient.storage()->products = {DType::kBF16, DType::kBF16};
+    return gradient;
+  }
   return backend.zeros({p.tokens, p.layout == Layout::kLinear ? p.out : p.in});
 }
 
@@ -102,15 +106,18 @@ std::function<void()> of_library(Backend& backend, const Library& library, Produ
   p.left = o->left.data<float>();
   p.to = to.data<float>();
   std::vector<std::function<void()>> calls;
+  std::vector<Tensor> wide;  // libraries are handed f32
   for (const Tensor& right : o->right) {
-    p.right = right.data<float>();
+    wide.push_back(backend.empty(right.shape()));
+    backend.convert(right, wide.back());
+    p.right = wide.back().data<float>();
     calls.push_back(library.prepare(p));
     if (!calls.back()) return {};
   }
   calls.front()();
   expect_same(to, o->answer, p, library.name);
   const auto next = std::make_shared<size_t>(0);
-  return [calls, next, o, to] { calls[(*next)++ % calls.size()](); };
+  return [calls, next, o, to, wide] { calls[(*next)++ % calls.size()](); };
 }
 
 Work make_work(Backend& backend, const Product& p, const Sizes& sizes) {

@@ -1,5 +1,6 @@
 // One block of keys against a tile of query rows. A row's arithmetic does not depend on the other rows of the tile, and
-// keys that a row does not see add exact zeros (where values are finite): decoding row by row and training in tiles give the same bits.
+// keys that a row does not see add exact zeros (where values are finite): decoding row by row and training in tiles
+// give the same bits.
 #include "backend/cpu/kernels/attention_product.h"
 #include "backend/cpu/kernels/attention_simd.h"
 #include "backend/cpu/kernels/kernels.h"
