@@ -66,7 +66,8 @@ export const modelFields = {
     .transform((name) => PRECISIONS[name])
     .default("auto")
     .meta({
-      description: "type of what products read; auto: frozen weights as they are stored, all else f32; bf16: weights and activations, with f32 sums and f32 masters of what trains",
+      description:
+        "type of what products read; auto: frozen weights as they are stored, all else f32; bf16: weights and activations, with f32 sums and f32 masters of what trains",
       aliases: ["torchDtype", "dtype"],
     }),
   ...engineFields,

@@ -45,8 +45,9 @@ def compare_precisions(table, scratch):
         table.add(name, "5.x, published, one file", "f32", what, error, compare.GRADIENT_BOUND, failures)
         results = score(folder, compare.DATA, "--precision", "bf16")
         error, failures = compare.logprobs_difference(oracle, results)
-        what = "log-probabilities, --precision bf16, against f32; held to transformers' own error under bf16 autocast"
-        table.add(name, "5.x, published, one file", "f32", what, error, compare.autocast_error(oracle, results), failures)
+        what = "log-probabilities, --precision bf16, against f32; held to 1.5 times transformers' own error under bf16 autocast"
+        bound = 1.5 * compare.autocast_error(oracle, results)
+        table.add(name, "5.x, published, one file", "f32", what, error, bound, failures)
         for dtype in ("bf16", "f16"):
             half = write_folder(os.path.join(scratch, f"{name}-{dtype}"), source, plain_layout(name, dtype=dtype))
             kept, wide = (score(half, compare.DATA, "--precision", way) for way in ("auto", "f32"))
