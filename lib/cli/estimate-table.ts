@@ -75,7 +75,7 @@ function stepLine({ estimate, workload, numGenerations, maxCompletionLength, bud
   return (
     `a step: ${prompts.length} prompts of ${size} with ${shown} (${workload}), ` +
     `${numGenerations} completions of ${maxCompletionLength} tokens each; ` +
-    `${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"} of at most ${budget} tokens`
+    `${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"} of at most ${budget} tokens or one group`
   );
 }
 

@@ -28,7 +28,7 @@ const Schema = z.object({
   ...samplingFields,
   ...maxNumSeqsField,
   ...seedField,
-  ...profileField("trace.json"),
+  ...profileField(),
 });
 
 type Config = z.output<typeof Schema>;

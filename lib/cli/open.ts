@@ -1,9 +1,10 @@
 import { loraArgs, openStoredAdapter, resolveModelSource } from "../adapters/index.js";
 import { Engine, type LoadModelOptions, type Model } from "../engine/index.js";
 import { Processor } from "../processing/index.js";
+import type { ProfileOption } from "../report/profile-trace.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
-import { withProfile } from "./profiling.js";
+import { checkProfile, withProfile } from "./profiling.js";
 
 export interface OpenOptions {
   /** Folder or hub name. */
@@ -18,7 +19,7 @@ export interface OpenOptions {
   maxPixels?: number | undefined;
   alpha: "white" | "drop";
   /** Profile the use; the file of the trace. */
-  profile?: boolean | string | undefined;
+  profile?: ProfileOption;
 }
 
 export interface LoadOptions {
@@ -41,6 +42,7 @@ export async function withModel<T>(
   use: (opened: Opened) => Promise<T>,
 ): Promise<T> {
   const { device, threads, isa, minPixels, maxPixels, alpha, precision = "auto" } = options;
+  await checkProfile(options.profile);
   const source = await showFetching(context, (fetching) => resolveModelSource(options, fetching));
   const engine = await Engine.open({ device, threads, isa });
   try {

@@ -1,6 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { folderBeside } from "../processing/index.js";
+import { pathBeside } from "../files/index.js";
 import type { CliContext } from "./context.js";
 import { StatusLine } from "./output.js";
 
@@ -19,7 +19,7 @@ export async function showWriting<T>(
   const status = new StatusLine(context);
   let done = false;
   const timer = setInterval(async () => {
-    const bytes = (await weightBytes(out)) + (await weightBytes(folderBeside(out)));
+    const bytes = (await weightBytes(out)) + (await weightBytes(pathBeside(out)));
     const share = Math.min(100, (100 * bytes) / expectedBytes);
     if (!done)
       status.show(

@@ -21,7 +21,9 @@ export const engineFields = {
   isa: z
     .string()
     .optional()
-    .describe("force a CPU instruction set: baseline, avx2, avx512 (default: VLMR1_CPU_ISA, else the best)"),
+    .describe(
+      "force a CPU instruction set: baseline, avx2, avx512, avx512_bf16 (default: VLMR1_CPU_ISA, else the best)",
+    ),
 };
 
 export const imageFields = {
@@ -87,17 +89,25 @@ export const maxNumSeqsField = {
   maxNumSeqs: z
     .int()
     .min(0)
+    .max(2 ** 31 - 1)
     .default(128)
     .describe("completions that grow at once; the next ones join as others end, which bounds the memory; 0: all"),
 };
 
-/** `--profile`, `--profile FILE`; `where` says which file it is without a name. */
-export const profileField = (where: string) => ({
+/** What a trace is called that was not given a name. */
+export const TRACE_FILE = "trace.json";
+const PROFILE_EXPECTED = "expected true, false or the name of a file";
+
+/** `--profile`, `--profile FILE`; `where` says where the file is that was not given a name. */
+export const profileField = (where = "") => ({
   profile: z
-    .union([z.boolean(), z.string().min(1)])
+    .union([z.boolean(), z.string().regex(/./, PROFILE_EXPECTED)], PROFILE_EXPECTED)
     .transform((given) => (given === "true" ? true : given === "false" ? false : given))
     .optional()
-    .describe(`record what time goes to, print the largest parts, and write a trace for Perfetto (default: ${where})`),
+    .describe(
+      "record what time goes to, print the largest parts, and write a trace for Perfetto " +
+        `(file, unless named: ${TRACE_FILE}${where})`,
+    ),
 });
 
 export const seedField = {

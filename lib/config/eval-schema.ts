@@ -30,7 +30,7 @@ export const evalSchema = z
       .default(16)
       .describe("questions that are answered at once; the next ones join as others end"),
     answers: z.string().optional().describe("write every answer with its scores to this file, as JSONL"),
-    ...profileField("trace.json"),
+    ...profileField(),
   })
   .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
     path: ["rewardWeights"],

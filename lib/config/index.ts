@@ -8,6 +8,7 @@ export {
   profileField,
   samplingFields,
   seedField,
+  TRACE_FILE,
 } from "./common.js";
 export { addConfigFlags, normaliseFlags, readCommandConfig, readConfigFile } from "./flags.js";
 export { parseConfig, toFileConfig } from "./parse.js";

@@ -55,7 +55,7 @@ const runFields = {
       description: "questions that are answered at once in an evaluation; the next ones join as others end",
       aliases: ["perDeviceEvalBatchSize"],
     }),
-  ...profileField("trace.json in the run's folder"),
+  ...profileField(" in the run's folder"),
   profileSteps: z.int().min(1).default(3).describe("steps that a profile records, after the first one"),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
   saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep"),

@@ -22,7 +22,7 @@ export interface NativeEngineOptions {
   device: "cpu" | "cuda";
   /** 0: one per physical core. */
   threads: number;
-  /** Force an instruction set ("baseline" | "avx2" | "avx512"); empty: the best. */
+  /** Force an instruction set ("baseline" | "avx2" | "avx512" | "avx512_bf16"); empty: the best. */
   isa: string;
 }
 

@@ -15,15 +15,7 @@ export {
   type PromptOptions,
   type PromptSize,
 } from "./processor.js";
-export {
-  folderBeside,
-  refuseBeside,
-  refuseFilled,
-  replaceFolder,
-  requireWritable,
-  syncFolder,
-  UNFINISHED,
-} from "./replace-folder.js";
+export { refuseBeside, refuseFilled, replaceFolder, requireWritable, syncFolder } from "./replace-folder.js";
 export { readSafetensorsHeader, type StoredTensor } from "./safetensors-header.js";
 export { type ResizeLimits, smartResize } from "./smart-resize.js";
 export type { StreamDecoder } from "./stream-decoder.js";

@@ -1,9 +1,8 @@
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { pathBeside } from "../files/index.js";
 
-/** In front of the name of a folder that is being written. */
-export const UNFINISHED = ".writing-";
 const INDEX = "model.safetensors.index.json";
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
 
@@ -13,7 +12,7 @@ const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
  */
 export async function replaceFolder(target: string, write: (folder: string) => Promise<void>): Promise<void> {
   const path = resolve(target);
-  const beside = folderBeside(path);
+  const beside = pathBeside(path);
   try {
     await rm(beside, { recursive: true, force: true });
     await mkdir(beside, { recursive: true });
@@ -33,7 +32,7 @@ export async function replaceFolder(target: string, write: (folder: string) => P
 
 /** Throws at once what `replaceFolder` would throw at its start: for callers that have hours of work before it. */
 export async function requireWritable(target: string): Promise<void> {
-  const beside = folderBeside(target);
+  const beside = pathBeside(target);
   try {
     await namesIn(target);
     await mkdir(beside, { recursive: true });
@@ -41,12 +40,6 @@ export async function requireWritable(target: string): Promise<void> {
   } catch (error) {
     throw fromSystem(error, "write the folder", target);
   }
-}
-
-/** Where a folder is written before it is whole. */
-export function folderBeside(target: string): string {
-  const path = resolve(target);
-  return join(dirname(path), UNFINISHED + basename(path));
 }
 
 /** A model and an adapter in one folder are read by nobody as both. */

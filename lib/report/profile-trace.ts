@@ -1,6 +1,9 @@
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { fromSystem } from "../errors/index.js";
+import type { Stats } from "node:fs";
+import { mkdir, open, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { TRACE_FILE } from "../config/index.js";
+import { fromSystem, usageError, VlmR1Error } from "../errors/index.js";
+import { pathBeside, replaceFile } from "../files/index.js";
 import type { Recording } from "./profile.js";
 import type { Span } from "./spans.js";
 
@@ -20,25 +23,56 @@ const ENGINE = 2;
 const DATA = 3;
 const EVENTS_PER_CHUNK = 5000;
 
+/** `--profile`, as it is configured. */
+export type ProfileOption = boolean | string | undefined;
+
+/** The file of the trace, in `folder` where it was given no name; undefined where none is asked for. */
+export function tracePath(profile: ProfileOption, folder = ""): string | undefined {
+  return profile === true ? join(folder, TRACE_FILE) : profile || undefined;
+}
+
+const WRITING = { what: "write the profile", hint: "Name another file: --profile FILE." };
+
 /**
  * Writes a recording in Chrome's trace format, beside and renamed. The engine is one thread, JavaScript another, and
  * pictures and texts that are made ready side by side have as many as they need. Throws where that fails.
  */
 export async function writeTrace(path: string, recording: Recording): Promise<void> {
-  const beside = join(dirname(path), `.writing-${basename(path)}`);
+  await replaceFile(path, WRITING, async (file) => {
+    for (const chunk of traceText(recording)) await file.appendFile(chunk);
+  });
+}
+
+/** Throws at once what `writeTrace` would throw: for callers that have work to profile before it. Makes its folder. */
+export async function checkTraceTarget(path: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(beside, "w");
-    try {
-      for (const chunk of traceText(recording)) await file.write(chunk);
-    } finally {
-      await file.close();
+    const there = await statsOf(path);
+    if (there?.isFile() === false) {
+      const kind = there.isDirectory() ? "a folder" : "a device or the like";
+      throw usageError(`cannot write the profile ${path}: expected a file or nothing, there is ${kind}`, WRITING.hint);
     }
-    await rename(beside, path);
+    await mkdir(dirname(path), { recursive: true });
+    const beside = pathBeside(path);
+    await (await open(beside, "w")).close();
+    await rm(beside);
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => undefined);
-    throw fromSystem(error, "write the profile", path);
+    throw fromSystem(error, WRITING.what, path, WRITING.hint);
   }
+}
+
+async function statsOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** What a warning says of a profile that could not be made. */
+export function noProfile(error: unknown): string {
+  const hint = error instanceof VlmR1Error && error.hint !== undefined ? ` (${error.hint})` : "";
+  return `there is no profile: ${(error as Error).message}${hint}`;
 }
 
 /** The file's text, in pieces: it may be larger than a string can be. */

@@ -37,7 +37,7 @@ export interface RunStart {
   rows: number;
   parameters: number;
   trainableParameters: number;
-  /** Packed tokens of one forward and backward pass, at most. */
+  /** Packed tokens of one forward and backward pass, at most; a group of more is never cut. */
   maxTokensPerMicrobatch: number;
   /** Where an adapter is trained in place of the weights: its least and greatest rank, and how many layers have it. */
   adapter?: { ranks: [number, number]; layers: number } | undefined;

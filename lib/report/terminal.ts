@@ -58,7 +58,7 @@ export class TerminalReporter implements Reporter {
     this.startedAt = this.now();
     const from = run.firstStep > 0 ? `, from step ${run.firstStep}` : "";
     const objective = run.objective === "grpo" ? "GRPO" : "SFT";
-    const batches = `micro-batches of ${run.maxTokensPerMicrobatch} tokens`;
+    const batches = `micro-batches of at most ${run.maxTokensPerMicrobatch} tokens or one group`;
     this.print(`${objective}: ${run.totalSteps} steps${from}, ${run.rows} rows, ${trainedPart(run)}, ${batches}`);
   }
 

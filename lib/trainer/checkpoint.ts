@@ -4,7 +4,8 @@ import { z } from "zod";
 import { type AdapterIdentity, writeAdapterFiles } from "../adapters/index.js";
 import type { Model, SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { folderBeside, syncFolder, UNFINISHED } from "../processing/index.js";
+import { pathBeside, UNFINISHED } from "../files/index.js";
+import { syncFolder } from "../processing/index.js";
 import { writeModelFiles } from "./save-model.js";
 
 const HistoryEntry = z.object({
@@ -86,7 +87,7 @@ export interface SaveCheckpointOptions {
 export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Checkpoint> {
   const { runFolder, model, state, keep } = options;
   const path = join(runFolder, "checkpoints", `step-${String(state.step).padStart(6, "0")}`);
-  const beside = folderBeside(path);
+  const beside = pathBeside(path);
   try {
     await removeUnfinished(runFolder);
     await mkdir(beside, { recursive: true });

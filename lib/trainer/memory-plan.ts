@@ -12,6 +12,7 @@ import {
   EFFICIENT_TOKENS,
   efficientBudget,
   estimateBudgeted,
+  leastBudget,
   type TokenBudget,
 } from "./micro-batch-budget.js";
 import type { RunPlan } from "./options.js";
@@ -30,7 +31,10 @@ export interface MemoryPlanning {
 
 /** Rows whose prompts are measured. */
 const LOOKED = 64;
-/** The start of a run does not wait longer for its estimate: without one it goes on as if memory were plenty. */
+/**
+ * The start of a run does not wait longer for its estimate: without one it goes on as if memory were plenty, unless a
+ * part of it has shown that it is not.
+ */
 const PATIENCE_MS = 2000;
 
 /**
@@ -45,8 +49,8 @@ export async function planMemory(planning: MemoryPlanning, processor: Processor,
   try {
     const run = await describeRun(planning, processor);
     const config = { ...stepConfig(planning, processor), maxTokensPerMicrobatch: budget };
-    const efficient = budget === "auto" ? efficientBudget(groupSizes(run, config)) : budget;
-    return onCpu ? await fitted(planning, run, config, limit ?? memoryLimit(), efficient) : efficient;
+    if (onCpu) return await fitted(planning, run, config, limit ?? memoryLimit());
+    return budget === "auto" ? efficientBudget(groupSizes(run, config)) : budget;
   } catch (error) {
     throwIfAborted(signal);
     if (!(error instanceof VlmR1Error)) throw error;
@@ -60,24 +64,47 @@ async function fitted(
   run: EstimatedRun,
   config: BudgetedConfig,
   limit: number,
-  efficient: number,
 ): Promise<number> {
   const timeout = AbortSignal.timeout(PATIENCE_MS);
   const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  let tooMuch: number | undefined;
+  const onPeak = (peak: number) => {
+    if (peak > limit) tooMuch = peak;
+  };
   try {
-    const { budget, estimate } = await estimateBudgeted(engine, run, config, limit, { signal: either });
-    if (estimate.peak > limit && plan.objective === "grpo") {
-      warn(
-        `this run may take ${formatBytes(estimate.peak)} of memory, and ${formatBytes(limit)} are available; ` +
-          "what makes it smaller is said by: vlmr1-native estimate, with the same options",
-      );
-    }
+    const { budget, estimate } = await estimateBudgeted(engine, run, config, limit, { signal: either, onPeak });
+    if (estimate.peak > limit && plan.objective === "grpo") warn(`this run ${tooLittle(estimate.peak, limit)}`);
     return budget;
   } catch (error) {
     throwIfAborted(signal);
-    if (timeout.aborted) return efficient;
-    throw error;
+    if (!timeout.aborted) throw error;
+    return unfinished(groupSizes(run, config), config.maxTokensPerMicrobatch, tooMuch, limit, warn);
   }
+}
+
+/** `tooMuch`: what the run needs with a budget that was found not to fit; undefined where none was. */
+function unfinished(
+  groups: readonly number[],
+  asked: TokenBudget,
+  tooMuch: number | undefined,
+  limit: number,
+  warn: (message: string) => void,
+): number {
+  if (asked !== "auto") return asked;
+  const budget = tooMuch === undefined ? efficientBudget(groups) : leastBudget(groups);
+  const known = tooMuch === undefined ? "" : `; with larger ones it ${tooLittle(tooMuch, limit)}`;
+  warn(
+    `what memory this run takes could not be estimated within ${PATIENCE_MS / 1000} s: micro-batches are of ` +
+      `at most ${budget} tokens or one group, or of max_tokens_per_microbatch where that is given${known}`,
+  );
+  return budget;
+}
+
+function tooLittle(peak: number, limit: number): string {
+  return (
+    `may take ${formatBytes(peak)} of memory, and ${formatBytes(limit)} are available; ` +
+    "what makes it smaller is said by: vlmr1-native estimate, with the same options"
+  );
 }
 
 async function describeRun(

@@ -40,12 +40,17 @@ export function efficientBudget(groups: readonly number[]): number {
   return Math.max(EFFICIENT_TOKENS, ...groups);
 }
 
+/** As small as micro-batches can be. */
+export function leastBudget(groups: readonly number[]): number {
+  return Math.max(1, ...groups);
+}
+
 /**
  * The budget of a run that names none: the efficient one, halved until the run fits, and the largest group's where it
  * never does. So it is the same number wherever there is memory enough, whatever else is free.
  */
 export async function chooseBudget({ groups, peakOf, limit }: BudgetSearch): Promise<number> {
-  const least = Math.max(1, ...groups);
+  const least = leastBudget(groups);
   let budget = efficientBudget(groups);
   while (budget > least && (await peakOf(budget)) > limit) budget = Math.max(least, Math.floor(budget / 2));
   return budget;
@@ -69,13 +74,18 @@ export async function budgetToResume(
   return asked;
 }
 
+export interface BudgetedOptions extends CallOptions {
+  /** Told what the run needs with each budget that is tried. */
+  onPeak?: (peak: number) => void;
+}
+
 /** Estimates a run as it would be: with the budget that is configured, or the one that would be chosen. */
 export async function estimateBudgeted(
   engine: Engine,
   run: EstimatedRun,
   config: BudgetedConfig,
   limit: number,
-  options: CallOptions = {},
+  { onPeak, ...options }: BudgetedOptions = {},
 ): Promise<{ budget: number; estimate: MemoryEstimate }> {
   const known = new Map<number, Promise<MemoryEstimate>>();
   const estimateOf = (budget: number) => {
@@ -85,7 +95,11 @@ export async function estimateBudgeted(
     return found;
   };
   const { maxTokensPerMicrobatch: given } = config;
-  const peakOf = async (budget: number) => (await estimateOf(budget)).peak;
+  const peakOf = async (budget: number) => {
+    const { peak } = await estimateOf(budget);
+    onPeak?.(peak);
+    return peak;
+  };
   const budget = given === "auto" ? await chooseBudget({ groups: groupSizes(run, config), peakOf, limit }) : given;
   return { budget, estimate: await estimateOf(budget) };
 }

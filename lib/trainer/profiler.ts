@@ -1,6 +1,7 @@
 import type { Engine } from "../engine/index.js";
 import type { ProfileReport } from "../report/index.js";
 import { ProfileRecorder } from "../report/profile-recorder.js";
+import { noProfile } from "../report/profile-trace.js";
 
 export interface ProfilerOptions {
   engine: Engine;
@@ -14,9 +15,18 @@ export interface ProfilerOptions {
   warn(message: string): void;
 }
 
-/** Follows some steps of a run. What goes wrong with the profile is told, and does not end the run. */
+/** The steps at hand. */
+interface ProfiledSteps {
+  recorder: ProfileRecorder;
+  firstStep: number;
+}
+
+/**
+ * Follows some steps of a run. What goes wrong with the profile is told, and does not end the run; what `onProfile`
+ * throws is thrown.
+ */
 export class Profiler {
-  private window: { recorder: ProfileRecorder; firstStep: number } | undefined;
+  private window: ProfiledSteps | undefined;
   private lastStep = 0;
   private done = false;
 
@@ -34,16 +44,27 @@ export class Profiler {
     return result;
   }
 
-  /** Writes what there is. Safe to call at any time. */
+  /** Writes what there is, or says that there is nothing. Safe to call at any time. */
   async end(): Promise<void> {
     const { window } = this;
-    if (window === undefined) return;
+    const { firstStep, onProfile, warn } = this.options;
+    if (window === undefined) {
+      if (!this.done) warn(`there is no profile: the run did no step from ${firstStep + 1} on`);
+      this.done = true;
+      return;
+    }
     this.window = undefined;
-    const { path, onProfile, warn } = this.options;
+    const report = await this.finish(window);
+    if (report !== undefined) await onProfile(report);
+  }
+
+  private async finish({ recorder, firstStep }: ProfiledSteps): Promise<ProfileReport | undefined> {
+    const { path, warn } = this.options;
     try {
-      await onProfile(await window.recorder.finish(path, [window.firstStep + 1, this.lastStep + 1]));
+      return await recorder.finish(path, [firstStep + 1, this.lastStep + 1]);
     } catch (error) {
-      warn(`there is no profile: ${(error as Error).message}`);
+      warn(noProfile(error));
+      return undefined;
     }
   }
 
@@ -52,7 +73,7 @@ export class Profiler {
     try {
       this.window = { recorder: await ProfileRecorder.start(this.options.engine), firstStep };
     } catch (error) {
-      this.options.warn(`there is no profile: ${(error as Error).message}`);
+      this.options.warn(noProfile(error));
     }
   }
 }

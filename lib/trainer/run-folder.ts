@@ -1,9 +1,9 @@
-import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join, sep } from "node:path";
+import { mkdir, readFile, realpath, rm } from "node:fs/promises";
+import { join, sep } from "node:path";
 import { parse, stringify } from "yaml";
-import { toFileConfig } from "../config/index.js";
+import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { UNFINISHED } from "../processing/index.js";
+import { replaceFile } from "../files/index.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
 export type RunStatus = "running" | "interrupted" | "failed" | "finished";
@@ -16,7 +16,6 @@ export interface RunFile {
 
 const RUN_FILE = "run.json";
 export const CONFIG_FILE = "config.yaml";
-export const TRACE_FILE = "trace.json";
 /** What a run writes; nothing else in the folder is ever removed. */
 const OWN_FILES = [
   RUN_FILE,
@@ -85,16 +84,8 @@ export async function writeRunConfig(folder: string, config: object): Promise<vo
   await writeWhole(join(folder, CONFIG_FILE), stringify(toFileConfig(config)));
 }
 
-/** On a full disk the file stays as it was. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const beside = join(dirname(path), UNFINISHED + basename(path));
-  try {
-    await writeFile(beside, text);
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true }).catch(() => undefined);
-    throw fromSystem(error, "write", path);
-  }
+function writeWhole(path: string, text: string): Promise<void> {
+  return replaceFile(path, { what: "write" }, (file) => file.writeFile(text));
 }
 
 /** The fields that a run began with, as they are called in files; none where there is no such file. */

@@ -6,6 +6,7 @@ import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/inde
 import { type EvaluateOptions, type Evaluation, evaluate } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
 import { JsonlReporter, Reporters, type RunEnd, type RunStart, type StepReport } from "../report/index.js";
+import { checkTraceTarget, tracePath } from "../report/profile-trace.js";
 import { span } from "../report/spans.js";
 import { listCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { DataOrder } from "./data-order.js";
@@ -19,7 +20,7 @@ import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions
 import { firstProfiled, Profiler } from "./profiler.js";
 import { resumeRun } from "./resume.js";
 import { NAMED_ABOVE, RowSource } from "./rows.js";
-import { claimRunFolder, clearRunFolder, TRACE_FILE, writeRunConfig, writeRunFile } from "./run-folder.js";
+import { claimRunFolder, clearRunFolder, writeRunConfig, writeRunFile } from "./run-folder.js";
 import { checkTargets, type SaveTrainedOptions, saveTrained } from "./save-trained.js";
 import { learningRateAt } from "./schedule.js";
 import { closeSession, openSession, type Session } from "./session.js";
@@ -107,15 +108,22 @@ export class Trainer {
       await this.saveCheckpoint(run);
       throw signal?.aborted ? abortReason(signal) : error;
     } finally {
-      await run.profiler?.end();
-      await this.writeRunFile(run, status).catch((error: Error) => {
-        if (status === "finished") throw error;
-        // The caller must hear of what ended the run.
-        this.warnings.add(error.message);
-      });
-      await this.warnings.flush();
-      await this.reporters.onEnd({ status, step: run.state.step, checkpoint: run.checkpoint?.path });
+      try {
+        await run.profiler?.end();
+      } finally {
+        await this.close(run, status);
+      }
     }
+  }
+
+  private async close(run: OpenRun, status: RunEnd["status"]): Promise<void> {
+    await this.writeRunFile(run, status).catch((error: Error) => {
+      if (status === "finished") throw error;
+      // The caller must hear of what ended the run.
+      this.warnings.add(error.message);
+    });
+    await this.warnings.flush();
+    await this.reporters.onEnd({ status, step: run.state.step, checkpoint: run.checkpoint?.path });
   }
 
   /** Greedy answers to the held-out data, scored; `evalDataset` must be given. */
@@ -190,6 +198,8 @@ export class Trainer {
       if (resume) warn(`${this.outputDir} holds no checkpoint; this run starts from the beginning`);
       await claimRunFolder(this.outputDir, overwriteOutputDir);
     }
+    const { traceFile } = this;
+    if (traceFile !== undefined) await checkTraceTarget(traceFile);
     const names = checkpoints.length === 0 ? config : await namesToResume(this.outputDir, config, warn);
     const asked = config.maxTokensPerMicrobatch;
     const budget = checkpoints.length === 0 ? asked : await budgetToResume(this.outputDir, asked, warn);
@@ -242,14 +252,19 @@ export class Trainer {
     return { parts, state: newState(plan, session, totalSteps) };
   }
 
+  /** Undefined where no profile is asked for. */
+  private get traceFile(): string | undefined {
+    return tracePath(this.config.profile, this.outputDir);
+  }
+
   private makeProfiler({ session, state, parts }: OpenRun): Profiler | undefined {
-    const { profile = false, profileSteps } = this.config;
-    if (profile === false) return undefined;
+    const { traceFile: path } = this;
+    if (path === undefined) return undefined;
     return new Profiler({
       engine: session.engine,
-      path: profile === true ? join(this.outputDir, TRACE_FILE) : profile,
+      path,
       firstStep: firstProfiled(state.step, parts.totalSteps),
-      steps: profileSteps,
+      steps: this.config.profileSteps,
       onProfile: (report) => this.reporters.onProfile(report),
       warn: (message) => this.warnings.add(message),
     });

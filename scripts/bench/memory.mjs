@@ -1,11 +1,10 @@
 // How near `estimate` comes to the memory that a run takes. See README.md beside it.
 // Usage: npm run bench:memory -- [--large FOLDER] [--only NAME …] [--json]
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../build/run.mjs";
+import { temporaryFolder } from "./common/clean-up.mjs";
 import { makeModel } from "./common/models.mjs";
 import { table } from "./common/numbers.mjs";
 
@@ -35,7 +34,7 @@ const SIZES = {
     measureFolder(options.large, { ...STEP, ...LORA, numGenerations: 4, promptsPerStep: 1, picture: 448 }),
 };
 
-const folder = await mkdtemp(join(tmpdir(), "vlmr1-bench-"));
+const { folder, remove } = await temporaryFolder();
 try {
   const results = [];
   for (const [name, run] of Object.entries(SIZES)) {
@@ -45,7 +44,7 @@ try {
   }
   print(results);
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  await remove();
 }
 
 /** The food example as `npm start` trains it, through the command line: real data, completions that end when they end. */

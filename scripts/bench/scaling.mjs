@@ -1,6 +1,7 @@
 import { cpus } from "node:os";
 import { flopsOf } from "./common/flops.mjs";
 import { figure, median, percent, table } from "./common/numbers.mjs";
+import { UsageError } from "./common/options.mjs";
 import { generate, makePrompts, openBench, optimize, train } from "./common/step.mjs";
 import { takeTurns, timed } from "./common/turns.mjs";
 import { makeWorkload, withShape } from "./common/workload.mjs";
@@ -20,6 +21,7 @@ export const defaults = {
 export const quick = { preset: "tiny", generations: 2, completion: 4, tokens: 80, picture: 56, rounds: 1 };
 
 export async function run(options) {
+  if (options.tokens === 0) throw new UsageError("--tokens: 0 is nothing to make longer; give at least 1");
   const result = {};
   for (const name of options.over) result[name] = await OVER[name](options);
   return result;

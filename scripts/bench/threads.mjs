@@ -1,11 +1,12 @@
 // What more threads give the engine, and what other programs that keep cores busy take from it. See README.md.
 // Usage: node scripts/bench/threads.mjs [options]
-import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { spawnChild } from "./common/clean-up.mjs";
 import { machine, median, table } from "./common/numbers.mjs";
 import { Others } from "./common/others.mjs";
 import { fullLength, generate, makePrompts, openBench, train } from "./common/step.mjs";
+import { timed } from "./common/turns.mjs";
 import { makeWorkload } from "./common/workload.mjs";
 
 const PHASES = { decode: "decoding", train: "forward and backward" };
@@ -43,7 +44,7 @@ function threadCounts() {
 
 /** A program that computes without end, and stands still for now. */
 async function startBusy() {
-  const child = spawn(process.execPath, ["-e", "process.stdout.write('.'); for (;;);"], {
+  const child = spawnChild(process.execPath, ["-e", "process.stdout.write('.'); for (;;);"], {
     stdio: ["ignore", "pipe", 2],
   });
   await new Promise((resolve, reject) => {
@@ -75,17 +76,12 @@ async function measure() {
   return { setups, elsewhere: elsewhere.cores() };
 }
 
-async function timed(body) {
-  const start = performance.now();
-  await body();
-  return (performance.now() - start) / 1000;
-}
-
 /** Kernels of microseconds, and of milliseconds. */
 async function work(bench, prompts, groups) {
   const sampling = fullLength(workload);
   const decode = await timed(() => bench.model.generate({ prompts, n: workload.generations, sampling, seed: 0 }));
-  return { decode, train: await timed(() => train(bench, workload, groups)) };
+  const training = await timed(() => train(bench, workload, groups));
+  return { decode: decode.seconds, train: training.seconds };
 }
 
 function report({ setups, elsewhere }) {

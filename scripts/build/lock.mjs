@@ -31,7 +31,7 @@ async function acquire() {
       rmSync(file, { force: true });
       continue;
     }
-    if (!told) console.log(`▸ waiting for process ${owner()}, which builds this checkout`);
+    if (!told) console.error(`▸ waiting for process ${owner()}, which builds this checkout`);
     await sleep(POLL_MS);
   }
 }

@@ -21,10 +21,11 @@ const NATIVE_RANK = {
 };
 const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → optim", "models → io", "image → models"]);
 
-/** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → {config, hub} → errors. */
+/** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → {config, files, hub} → errors. */
 const LIB_RANK = {
   errors: 0,
   config: 1,
+  files: 1,
   hub: 1,
   adapters: 2,
   engine: 2,

@@ -144,6 +144,27 @@ test("settings are those found for the row, else for the nearest", async () => {
   expect(merged({ env: { A: "1" }, x: 1 }, { env: { B: "2" } })).toEqual({ env: { A: "1", B: "2" }, x: 1 });
 });
 
+test("an answer that nobody waits for any more does not stop a worker that has work", async () => {
+  const { Worker } = await script("common/worker");
+  const slow = `
+    const { setTimeout: sleep } = require("node:timers/promises");
+    const answer = async (line) => console.log(await sleep(200, "@bench " + line));
+    let last = Promise.resolve();
+    const take = (line) => { last = last.then(() => answer(line)); };
+    require("node:readline").createInterface({ input: process.stdin }).on("line", take);
+  `;
+  const worker = new Worker("slow", process.execPath, ["-e", slow]);
+  try {
+    // The first is given up, and the next one asked for meanwhile.
+    const given = worker.step("1");
+    expect(await Promise.race([given, Promise.resolve("late")])).toBe("late");
+    expect(await worker.step("2")).toBe(2);
+    expect(await worker.step("3")).toBe(3);
+  } finally {
+    worker.end();
+  }
+});
+
 describe("a wrong command line", () => {
   test.each([
     ["trl", ["--precision", "f16"], '--precision: no "f16"; there are: f32, autocast, bf16'],

@@ -26,6 +26,8 @@ export interface FakeOptions {
   news?: number[][];
   /** A verb that waits for its abort flag; others answer at once. */
   hangs?: string;
+  /** How many calls of that verb are answered before. */
+  answersFirst?: number;
   /** A verb that rejects, and with what. */
   fails?: { verb: string; error: Error };
 }
@@ -35,10 +37,11 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
   const calls: Calls = [];
   const flags: AbortFlag[] = [];
   const answer = async <T>(verb: string, args: unknown, flag: AbortFlag, value: () => T): Promise<T> => {
+    const earlier = calls.filter((call) => call.verb === verb).length;
     calls.push({ verb, args });
     flags.push(flag);
     if (options.fails?.verb === verb) throw options.fails.error;
-    if (options.hangs === verb) await untilRaised(flag);
+    if (options.hangs === verb && earlier >= (options.answersFirst ?? 0)) await untilRaised(flag);
     return value();
   };
   class FakeEngine implements NativeEngine {

@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { cmakeVersion } from "../../build/cmake.mjs";
 import { withBuildLock } from "../../build/lock.mjs";
 import { buildNativeBench, NATIVE_BENCH } from "../../build/native.mjs";
 import { root } from "../../build/run.mjs";
+import { spawnChild } from "./clean-up.mjs";
 import { UsageError } from "./options.mjs";
 import { Others } from "./others.mjs";
 
@@ -15,7 +15,7 @@ import { Others } from "./others.mjs";
 export async function nativeBench(args) {
   if (!existsSync(root + NATIVE_BENCH)) console.error("▸ building the native benchmark");
   const program = await withBuildLock(buildNativeBench);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawnChild(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const others = new Others([child.pid]);
   let said = "";
   child.stderr.on("data", (text) => {

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { root } from "../../build/run.mjs";
+import { spawnChild } from "./clean-up.mjs";
 import { peakMemory } from "./others.mjs";
 
 const MARK = "@bench ";
@@ -16,12 +16,6 @@ export const MALLOC = {
   },
 };
 
-/** Nobody outlives this process, however it ends. */
-const alive = new Set();
-process.once("exit", () => {
-  for (const child of alive) child.kill("SIGKILL");
-});
-
 /**
  * A child process that makes one step for every line it is sent, and answers each with a line of JSON. Between its
  * steps it is stopped: threads that wait for work by spinning would take a core from whoever's turn it is.
@@ -32,13 +26,10 @@ export class Worker {
     this.waiting = [];
     this.answers = [];
     this.said = [];
-    this.child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
-    alive.add(this.child);
+    const stdio = ["pipe", "pipe", "pipe"];
+    this.child = spawnChild(command, args, { cwd: root, env: { ...process.env, ...env }, stdio });
     this.child.on("error", (error) => this.fail(error));
-    this.child.on("close", (code) => {
-      alive.delete(this.child);
-      this.fail(new Error(`${name} ended with code ${code}`));
-    });
+    this.child.on("close", (code) => this.fail(new Error(`${name} ended with code ${code}`)));
     this.child.stdin.on("error", () => {});
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => this.take(line));
@@ -60,9 +51,11 @@ export class Worker {
     return this.next();
   }
 
-  /** High-water mark of the process's memory until now, in bytes. */
+  /** The most memory that the process has held until now, in bytes. */
   peak() {
-    return peakMemory(this.pid);
+    // Linux counts pages in batches, so that its mark may be a little lower when it is read again.
+    this.most = Math.max(this.most ?? 0, peakMemory(this.pid) ?? 0);
+    return this.most > 0 ? this.most : undefined;
   }
 
   end() {
@@ -81,9 +74,10 @@ export class Worker {
       this.said = [...this.said, line].slice(-LAST_LINES);
       return;
     }
-    this.child.kill("SIGSTOP");
     const answer = JSON.parse(line.slice(MARK.length));
     const waiter = this.waiting.shift();
+    // Somebody may wait still: this was the answer to a line that nobody has patience for any more.
+    if (this.waiting.length === 0) this.child.kill("SIGSTOP");
     if (waiter) waiter.resolve(answer);
     else this.answers.push(answer);
   }

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
+import { temporaryFolder } from "./clean-up.mjs";
 import { makeModel } from "./models.mjs";
 
 /** 48 tokens with the chat template around it, picture aside. */
@@ -12,8 +12,7 @@ const QUESTION = "What is this food called? How many kcal are in 100 g? Think fi
  * `settings`: preset, prompts, generations, completion, picture, threads; tokens, where prompts are to have so many.
  */
 export async function makeWorkload(settings) {
-  const folder = await mkdtemp(join(tmpdir(), "vlmr1-bench-"));
-  const remove = () => rm(folder, { recursive: true, force: true });
+  const { folder, remove } = await temporaryFolder();
   try {
     return { ...(await fill(folder, settings)), remove };
   } catch (error) {

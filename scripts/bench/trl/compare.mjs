@@ -8,16 +8,10 @@ import { search } from "./search.mjs";
 import { foundSettings, PRECISIONS, rowKey, START } from "./settings.mjs";
 import { Store } from "./store.mjs";
 
-const cleanUps = new Set();
 const options = optionsOrEnd();
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => cleanUp().then(() => process.exit(1)));
-try {
-  if (options.search) await searchAll();
-  else if (options.matrix) await compareAll();
-  else await compareOne();
-} finally {
-  await cleanUp();
-}
+if (options.search) await searchAll();
+else if (options.matrix) await compareAll();
+else await compareOne();
 
 function optionsOrEnd() {
   try {
@@ -28,20 +22,13 @@ function optionsOrEnd() {
   }
 }
 
-async function cleanUp() {
-  for (const one of cleanUps) await one();
-  cleanUps.clear();
-}
-
 /** `body` with a model and pictures that are gone afterwards. */
 async function withWorkload(shape, body) {
   const workload = await makeWorkload(shape);
-  cleanUps.add(workload.remove);
   try {
     return await body(workload);
   } finally {
     await workload.remove();
-    cleanUps.delete(workload.remove);
   }
 }
 

@@ -137,4 +137,3 @@ def compare_gradients(oracle, folder, scratch):
     expected = {name: p.grad for name, p in named_parameters(oracle.model).items()}
     worst, lowest, failures = norm_differences(given, expected)
     return worst, f"gradients of {len(given)} parameters, lowest cosine {lowest:.9f}", failures
-

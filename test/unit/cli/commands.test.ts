@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
-import { folderBeside, Tokenizer } from "../../../lib/processing/index.js";
+import { pathBeside } from "../../../lib/files/index.js";
+import { Tokenizer } from "../../../lib/processing/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { jsonLines, runCli } from "../../support/cli.js";
 import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
@@ -202,7 +203,7 @@ describe("init-model", () => {
     expect(readdirSync(out)).toEqual(expect.arrayContaining([...readdirSync(FOOD), "config.json"]));
     const text = readFileSync(join(out, "config.json"), "utf8");
     expect(argsOf("initModel")).toEqual([
-      { config: text, directory: folderBeside(out), seed: 5, dtype: "bf16", maxShardBytes: 1e5 },
+      { config: text, directory: pathBeside(out), seed: 5, dtype: "bf16", maxShardBytes: 1e5 },
     ]);
     const tokenizer = await Tokenizer.load(FOOD);
     expect(JSON.parse(text)).toMatchObject({

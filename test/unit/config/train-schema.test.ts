@@ -88,6 +88,18 @@ describe("training options", () => {
     expect(() => parseConfig(grpoSchema, { ...needed, ...(parse(text) as object) })).not.toThrow();
   });
 
+  test("of other kinds and sizes are refused with what was expected", () => {
+    for (const profile of [3, "", null]) {
+      expect(() => parseConfig(grpoSchema, { ...needed, profile })).toThrow(
+        `profile (from options): expected true, false or the name of a file, got ${JSON.stringify(profile)}`,
+      );
+    }
+    expect(parseConfig(grpoSchema, { ...needed, maxNumSeqs: 2 ** 31 - 1 }).maxNumSeqs).toBe(2 ** 31 - 1);
+    expect(() => parseConfig(grpoSchema, { ...needed, maxNumSeqs: 2 ** 31 })).toThrow(
+      /at most 2147483647, got 2147483648/,
+    );
+  });
+
   test("are checked by the constructor, with rows and functions where code has them", () => {
     const reward = () => 1;
     const trainer = new Trainer({ model: "m", dataset: rows(1), rewards: [reward, "format"], outputDir: "out" });

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Engine } from "../../../lib/engine/index.js";
+import type { NativeEngine } from "../../../lib/engine/native-types.js";
 import { fakeAddon } from "../../support/fake-addon.js";
 
 const prompt = { tokens: Int32Array.of(1, 2), images: [] };
@@ -38,6 +39,31 @@ describe("Engine.open", () => {
   it.each(["many", "-1", "1.5"])("refuses VLMR1_THREADS=%s", async (text) => {
     vi.stubEnv("VLMR1_THREADS", text);
     await expect(Engine.open({ addon: fakeAddon() })).rejects.toMatchObject({ code: "ERR_CONFIG" });
+  });
+});
+
+describe("Engine.stopProfile", () => {
+  it("tells times by JavaScript's clock, also where the thread is held up between two readings", async () => {
+    const addon = fakeAddon();
+    const ahead = 7e9;
+    class HeldUp extends addon.Engine {
+      private readings = 0;
+      override clock = () => {
+        const now = 1000 * performance.now();
+        this.readings += 1;
+        const until = performance.now() + (this.readings % 3 === 1 ? 60 : 0);
+        while (performance.now() < until);
+        return now + ahead;
+      };
+      override stopProfile: NativeEngine["stopProfile"] = async () => {
+        const one = Float64Array.of(1);
+        const columns = { duration: one, flops: one, bytes: one, name: Int32Array.of(0), detail: Int32Array.of(0) };
+        return { names: ["a"], details: [""], ...columns, start: Float64Array.of(5e6 + ahead), dropped: 0 };
+      };
+    }
+    const engine = await Engine.open({ addon: { ...addon, Engine: HeldUp } });
+    const { start } = await engine.stopProfile();
+    expect(Math.abs((start[0] as number) - 5e6)).toBeLessThan(10_000);
   });
 });
 

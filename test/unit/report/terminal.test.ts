@@ -68,7 +68,7 @@ describe("into a file", () => {
     terminal.onWarning("careful");
     terminal.onEnd({ status: "finished", step: 10, checkpoint: "out/checkpoints/step-000010" });
     expect(text().split("\n")).toEqual([
-      "GRPO: 10 steps, 5 rows, 3.1 M parameters, micro-batches of 2048 tokens",
+      "GRPO: 10 steps, 5 rows, 3.1 M parameters, micro-batches of at most 2048 tokens or one group",
       "1/10  reward 0.100  length 31  18 s left",
       "4/10  reward 0.400  length 31  12 s left",
       "8/10  reward 0.800  length 31  4 s left",
@@ -86,13 +86,13 @@ describe("into a file", () => {
       return text();
     };
     expect(first({ trainableParameters: 3_085_938_688 })).toBe(
-      "GRPO: 10 steps, 5 rows, trains 3.09 B of 3.75 B parameters (82 %), micro-batches of 2048 tokens\n",
+      "GRPO: 10 steps, 5 rows, trains 3.09 B of 3.75 B parameters (82 %), micro-batches of at most 2048 tokens or one group\n",
     );
     expect(first({ trainableParameters: 8_300_000, adapter: { ranks: [16, 16], layers: 252 } })).toBe(
-      "GRPO: 10 steps, 5 rows, trains 8.3 M of 3.75 B parameters (0.22 %), LoRA r=16 on 252 layers, micro-batches of 2048 tokens\n",
+      "GRPO: 10 steps, 5 rows, trains 8.3 M of 3.75 B parameters (0.22 %), LoRA r=16 on 252 layers, micro-batches of at most 2048 tokens or one group\n",
     );
     expect(first({ trainableParameters: 96e6, adapter: { ranks: [8, 16], layers: 1 } })).toContain(
-      "(2.6 %), LoRA r=8–16 on 1 layer, micro-batches of 2048 tokens\n",
+      "(2.6 %), LoRA r=8–16 on 1 layer, micro-batches of at most 2048 tokens or one group\n",
     );
   });
 

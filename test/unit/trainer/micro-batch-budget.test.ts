@@ -88,8 +88,23 @@ describe("at a run's start", () => {
     expect(tight.warnings).toEqual([]);
   });
 
+  it("it is the least where the time was over after the efficient one did not fit, and that is said", async () => {
+    const late = { hangs: "estimate", answersFirst: 1 };
+    const { budget, warnings } = await plan(grpo, 1e9, late);
+    expect(budget).toBeGreaterThan(8 * 16);
+    expect(budget).toBeLessThan(8 * 16 + 64);
+    expect(warnings).toEqual([expect.stringMatching(/within 2 s: .*; with larger ones it may take \d\.\d\d GB/)]);
+    // One estimate is all that it takes where the first fits.
+    expect(await plan(grpo, 1e12, late)).toEqual({ budget: EFFICIENT, warnings: [] });
+  });
+
   it("it is the efficient one where there is no estimate in time, an error, or a device with memory of its own", async () => {
-    expect(await plan(grpo, 1e9, { hangs: "estimate" })).toEqual({ budget: EFFICIENT, warnings: [] });
+    for (const objective of [grpo, sft]) {
+      expect(await plan(objective, 1e9, { hangs: "estimate" })).toEqual({
+        budget: EFFICIENT,
+        warnings: [expect.stringMatching(/not be estimated within 2 s: micro-batches are of at most 1024 tokens/)],
+      });
+    }
     const error = Object.assign(new Error("no such thing"), { code: "ERR_CONFIG" });
     const failed = await plan(grpo, 1e9, { fails: { verb: "estimate", error } });
     expect(failed).toEqual({ budget: EFFICIENT, warnings: [expect.stringMatching(/no such thing/)] });

@@ -1,0 +1,1 @@
+export { pathBeside, replaceFile, UNFINISHED } from "./replace-file.js";

@@ -1,0 +1,37 @@
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { fromSystem } from "../errors/index.js";
+
+/** In front of the name of a file or folder that is being written. */
+export const UNFINISHED = ".writing-";
+
+/** Where something is written before it is whole. */
+export function pathBeside(target: string): string {
+  const path = resolve(target);
+  return join(dirname(path), UNFINISHED + basename(path));
+}
+
+/**
+ * Has `write` fill a file beside `path`, in a folder that is made where there is none, and renames it when it is whole:
+ * on a full disk what was there stays.
+ */
+export async function replaceFile(
+  path: string,
+  { what, hint }: { what: string; hint?: string },
+  write: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const beside = pathBeside(path);
+  try {
+    await mkdir(dirname(beside), { recursive: true });
+    const file = await open(beside, "w");
+    try {
+      await write(file);
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw fromSystem(error, what, path, hint);
+  }
+}
