@@ -2,6 +2,8 @@
 // round_bits leaves a rounded number in the high half of each lane, gather_high takes those of two vectors in order.
 #pragma once
 
+#include <cstddef>
+
 #include "backend/cpu/kernels/simd.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
