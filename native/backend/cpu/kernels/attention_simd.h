@@ -55,19 +55,10 @@ VLMR1_INLINE F across(F (&r)[W], const Op& op) {
 
 // exp for x up to a few units above 0: the same bits, without the guards against overflow.
 VLMR1_INLINE F exp_small(F x) {
-  const F low = set1(-87.33654f);
+  const F low = set1(kLeastExponent);
   const F clamped = max(low, x);
   const F n = round(mul(clamped, set1(1.44269504f)));
-  F r = fma(n, set1(-0.693359375f), clamped);
-  r = fma(n, set1(2.12194440e-4f), r);
-  F p = set1(1.0f / 5040.0f);
-  p = fma(p, r, set1(1.0f / 720.0f));
-  p = fma(p, r, set1(1.0f / 120.0f));
-  p = fma(p, r, set1(1.0f / 24.0f));
-  p = fma(p, r, set1(1.0f / 6.0f));
-  p = fma(p, r, set1(0.5f));
-  p = fma(p, r, set1(1.0f));
-  p = fma(p, r, set1(1.0f));
+  const F p = exp_rest(clamped, n, kFused);
 #if defined(__AVX512F__)
   return less_select(x, low, zero(), _mm512_scalef_ps(p, n));
 #else

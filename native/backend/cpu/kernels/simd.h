@@ -201,13 +201,10 @@ constexpr int kPanelWidth = kPanelVectors * W;
 
 VLMR1_INLINE F zero() { return set1(0.0f); }
 
-// eˣ to about 1 ulp; 0 below the smallest normal number; NaN stays NaN. `multiply_add` says how a · b + c is rounded.
+// eˣ / 2ⁿ, where n is the whole number next to x / ln 2.
 template <typename MultiplyAdd>
-VLMR1_INLINE F exp_by(F x, const MultiplyAdd& multiply_add) {
-  const F low = set1(-87.33654f);
-  const F clamped = min(set1(88.72283f), max(low, x));
-  const F n = min(round(mul(clamped, set1(1.44269504f))), set1(127.0f));
-  F r = multiply_add(n, set1(-0.693359375f), clamped);
+VLMR1_INLINE F exp_rest(F x, F n, const MultiplyAdd& multiply_add) {
+  F r = multiply_add(n, set1(-0.693359375f), x);
   r = multiply_add(n, set1(2.12194440e-4f), r);
   F p = set1(1.0f / 5040.0f);
   p = multiply_add(p, r, set1(1.0f / 720.0f));
@@ -216,14 +213,22 @@ VLMR1_INLINE F exp_by(F x, const MultiplyAdd& multiply_add) {
   p = multiply_add(p, r, set1(1.0f / 6.0f));
   p = multiply_add(p, r, set1(0.5f));
   p = multiply_add(p, r, set1(1.0f));
-  p = multiply_add(p, r, set1(1.0f));
-  return less_select(x, low, zero(), mul(p, pow2(n)));
+  return multiply_add(p, r, set1(1.0f));
 }
 
-VLMR1_INLINE F exp(F x) {
-  return exp_by(
-      x, [](F a, F b, F c) __attribute__((always_inline)) { return fma(a, b, c); });
+constexpr auto kFused = [](F a, F b, F c) __attribute__((always_inline)) { return fma(a, b, c); };
+constexpr float kLeastExponent = -87.33654f;
+
+// eˣ to about 1 ulp; 0 below the smallest normal number; NaN stays NaN. `multiply_add` says how a · b + c is rounded.
+template <typename MultiplyAdd>
+VLMR1_INLINE F exp_by(F x, const MultiplyAdd& multiply_add) {
+  const F low = set1(kLeastExponent);
+  const F clamped = min(set1(88.72283f), max(low, x));
+  const F n = min(round(mul(clamped, set1(1.44269504f))), set1(127.0f));
+  return less_select(x, low, zero(), mul(exp_rest(clamped, n, multiply_add), pow2(n)));
 }
+
+VLMR1_INLINE F exp(F x) { return exp_by(x, kFused); }
 
 // The same bits on every processor, whether it fuses or not; 2 ulp.
 VLMR1_INLINE F exp_unfused(F x) {
