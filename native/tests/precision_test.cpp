@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "core/float16.h"
 #include "io/checkpoint.h"
@@ -353,21 +354,30 @@ TEST(precision_bf16_training_keeps_f32_masters) {
   objective.loss.total_tokens = static_cast<int64_t>(c.completion.size());
   AdamWOptions step;
   step.learning_rate = 1e-5f;  // far below what bf16 resolves
+  std::map<std::string, std::vector<float>> start;
+  for (const Parameter& p : f32.model->parameters().all()) start[p.name] = to_vector(*f32.backend, p.master);
   for (Loaded* m : {&bf16, &f32}) {
     accumulate(*m->model, {c.group()}, objective, StopFlag());
     adamw_step(*m->backend, m->model->parameters(), step);
   }
+  int64_t moved = 0, alike = 0;
   for (const Parameter& p : bf16.model->parameters().all()) {
     const auto master = to_vector(*bf16.backend, p.master);
     // The first AdamW step is about the learning rate times the gradient's sign, which bf16 cannot hold.
     const auto other = to_vector(*f32.backend, f32.model->parameters().get(p.name).master);
-    for (size_t i = 0; i < master.size(); ++i) EXPECT_TRUE(std::fabs(master[i] - other[i]) < 2.5e-5f);
+    for (size_t i = 0; i < master.size(); ++i) {
+      EXPECT_TRUE(std::fabs(master[i] - other[i]) < 2.5e-5f);
+      moved += other[i] != start[p.name][i];
+      alike += other[i] != start[p.name][i] && std::fabs(master[i] - other[i]) < 1e-6f;
+    }
     if (p.shape.rank() < 2) continue;
     EXPECT_TRUE(p.value.dtype() == DType::kBF16);
     std::vector<uint16_t> held(master.size());
     bf16.backend->download(p.value, held.data());
     for (size_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i], f32_to_bf16(master[i]));
   }
+  EXPECT_GT(moved, 1000);
+  EXPECT_GT(alike * 10, moved * 9);  // nearly all have the gradient's sign
 }
 
 }  // namespace

@@ -165,7 +165,7 @@ void CpuBackend::linear_swiglu(const Tensor& x, const GatedWeights& weights, Ten
     return;
   }
   const MemoryScope scope(MemoryKind::kWorkspace);
-  const Left left = left_side(g, cut, false);
+  const Left left = left_side(g, cut, false);  // both products read it
   const Multiply multiply_gate(g, left, kernels_);
   const Multiply multiply_up(u, left, kernels_);
   const Pass gate_pass{0, g.k, 0, cut.panels, nullptr, gate_panels.pairs};

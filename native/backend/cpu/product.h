@@ -29,6 +29,7 @@ struct Product {
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// The blocks of a product.
 struct Cut {
   int64_t rows;   // of a full tile
   int64_t tiles;  // of M

@@ -1,24 +1,9 @@
-// What the attention kernels need of an instruction set beside simd_bf16.h: the same bits as numbers or as pairs, sums
-// across rows, a short exp.
+// What the attention kernels need of an instruction set beside simd_bf16.h: sums across rows, a short exp.
 #pragma once
 
 #include "backend/cpu/kernels/simd_bf16.h"
 
 namespace vlmr1::cpu::VLMR1_ISA {
-
-#if defined(__AVX512F__)
-VLMR1_INLINE F as_floats(Pairs x) { return _mm512_castsi512_ps(x); }
-VLMR1_INLINE Pairs as_pairs(F x) { return _mm512_castps_si512(x); }
-#elif defined(__AVX2__)
-VLMR1_INLINE F as_floats(Pairs x) { return _mm256_castsi256_ps(x); }
-VLMR1_INLINE Pairs as_pairs(F x) { return _mm256_castps_si256(x); }
-#elif defined(__SSE2__)
-VLMR1_INLINE F as_floats(Pairs x) { return _mm_castsi128_ps(x); }
-VLMR1_INLINE Pairs as_pairs(F x) { return _mm_castps_si128(x); }
-#elif defined(__ARM_NEON)
-VLMR1_INLINE F as_floats(Pairs x) { return vreinterpretq_f32_u32(x); }
-VLMR1_INLINE Pairs as_pairs(F x) { return vreinterpretq_u32_f32(x); }
-#endif
 
 VLMR1_INLINE void transpose(F (&r)[W]) {
   Pairs columns[W];

@@ -8,12 +8,6 @@ namespace vlmr1::cpu::VLMR1_ISA {
 
 namespace {
 
-VLMR1_INLINE Pairs bits_of(F x) {
-  Pairs bits;
-  __builtin_memcpy(&bits, &x, sizeof(bits));
-  return bits;
-}
-
 template <typename T>
 VLMR1_INLINE void copy_short(const T* from, T* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = from[i];
@@ -30,20 +24,20 @@ VLMR1_INLINE F load_bf16_lanes(const uint16_t* p, int n) {
 struct F32ToF32 {
   using From = float;
   static constexpr int kWide = W;
-  VLMR1_INLINE Pairs load_steps(const float* p) { return bits_of(load(p)); }
-  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return bits_of(load_lanes(a, n)); }
+  VLMR1_INLINE Pairs load_steps(const float* p) { return as_pairs(load(p)); }
+  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return as_pairs(load_lanes(a, n)); }
 };
 struct BF16ToF32 {
   using From = uint16_t;
   static constexpr int kWide = W;
-  VLMR1_INLINE Pairs load_steps(const uint16_t* p) { return bits_of(load_bf16(p)); }
-  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t*, int n) { return bits_of(load_bf16_lanes(a, n)); }
+  VLMR1_INLINE Pairs load_steps(const uint16_t* p) { return as_pairs(load_bf16(p)); }
+  VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t*, int n) { return as_pairs(load_bf16_lanes(a, n)); }
 };
 struct F32ToRounded {
   using From = float;
   static constexpr int kWide = W;
-  VLMR1_INLINE Pairs load_steps(const float* p) { return bits_of(round_to_bf16(load(p))); }
-  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return bits_of(round_to_bf16(load_lanes(a, n))); }
+  VLMR1_INLINE Pairs load_steps(const float* p) { return as_pairs(round_to_bf16(load(p))); }
+  VLMR1_INLINE Pairs rows(const float* a, const float*, int n) { return as_pairs(round_to_bf16(load_lanes(a, n))); }
 };
 struct F32ToPairs {
   using From = float;
@@ -58,7 +52,7 @@ struct BF16ToPairs {
   static constexpr int kWide = 2 * W;
   VLMR1_INLINE Pairs load_steps(const uint16_t* p) { return load_pairs(reinterpret_cast<const uint32_t*>(p)); }
   VLMR1_INLINE Pairs rows(const uint16_t* a, const uint16_t* b, int n) {
-    return join(bits_of(load_bf16_lanes(a, n)), bits_of(load_bf16_lanes(b, n)));
+    return join(as_pairs(load_bf16_lanes(a, n)), as_pairs(load_bf16_lanes(b, n)));
   }
 };
 

@@ -1,5 +1,6 @@
 // Pairs of bf16 in the lanes of a vector: lane i holds element 2i in its low half and element 2i + 1 in the high one.
-// round_bits leaves a rounded number in the high half of each lane, gather_high takes those of two vectors in order.
+// as_floats and as_pairs see the same bits as the one or the other; round_bits leaves a rounded number in the high half
+// of each lane, gather_high takes those of two vectors in order.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,8 @@ namespace vlmr1::cpu::VLMR1_ISA {
 #if defined(__AVX512F__)
 
 using Pairs = __m512i;
+VLMR1_INLINE F as_floats(Pairs x) { return _mm512_castsi512_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm512_castps_si512(x); }
 VLMR1_INLINE Pairs load_pairs(const uint32_t* p) { return _mm512_loadu_si512(p); }
 VLMR1_INLINE void store_pairs(uint32_t* p, Pairs x) { _mm512_storeu_si512(p, x); }
 VLMR1_INLINE Pairs set1_pairs(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
@@ -47,6 +50,8 @@ VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
 #elif defined(__AVX2__)
 
 using Pairs = __m256i;
+VLMR1_INLINE F as_floats(Pairs x) { return _mm256_castsi256_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm256_castps_si256(x); }
 VLMR1_INLINE Pairs load_pairs(const uint32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 VLMR1_INLINE void store_pairs(uint32_t* p, Pairs x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
 VLMR1_INLINE Pairs set1_pairs(uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
@@ -78,6 +83,8 @@ VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
 #elif defined(__SSE2__)
 
 using Pairs = __m128i;
+VLMR1_INLINE F as_floats(Pairs x) { return _mm_castsi128_ps(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return _mm_castps_si128(x); }
 VLMR1_INLINE Pairs load_pairs(const uint32_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 VLMR1_INLINE void store_pairs(uint32_t* p, Pairs x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
 VLMR1_INLINE Pairs set1_pairs(uint32_t x) { return _mm_set1_epi32(static_cast<int>(x)); }
@@ -109,6 +116,8 @@ VLMR1_INLINE void store_pairs_n(uint32_t* p, Pairs x, int n) {
 #elif defined(__ARM_NEON)
 
 using Pairs = uint32x4_t;
+VLMR1_INLINE F as_floats(Pairs x) { return vreinterpretq_f32_u32(x); }
+VLMR1_INLINE Pairs as_pairs(F x) { return vreinterpretq_u32_f32(x); }
 VLMR1_INLINE Pairs load_pairs(const uint32_t* p) { return vld1q_u32(p); }
 VLMR1_INLINE void store_pairs(uint32_t* p, Pairs x) { vst1q_u32(p, x); }
 VLMR1_INLINE Pairs set1_pairs(uint32_t x) { return vdupq_n_u32(x); }
