@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { modelFields, profileField } from "./common.js";
-import { rewardFields } from "./train-schema.js";
+import { rewardFields } from "./reward-fields.js";
 
 /** `vlmr1-native eval`. */
 export const evalSchema = z

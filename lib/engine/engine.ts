@@ -41,6 +41,14 @@ export interface LoadModelOptions extends CallOptions {
   lora?: LoadModelArgs["lora"];
   /** Recompute activations in the backward pass: less memory, more time, the same bits. */
   gradientCheckpointing?: boolean;
+  /** Published names of parameters without weight decay, beside norms and biases. */
+  noDecay?: readonly string[];
+  /** "int8" holds the optimizer's moments in a byte each; "f32" unless given. */
+  moments?: LoadModelArgs["moments"];
+  /** bf16 weights without f32 masters, updated with stochastic rounding. */
+  stochasticRounding?: boolean;
+  /** With `train: "none"`: weights in memory of their own, for `blend` and `loadState`. */
+  writable?: boolean;
 }
 
 export interface InitModelOptions extends CallOptions {
@@ -103,8 +111,12 @@ export class Engine {
   async loadModel(directory: string, options: LoadModelOptions = {}): Promise<Model> {
     const native = this.open("loadModel");
     const { train = "none", precision = "auto", frozen = [], lora = null, signal } = options;
-    const { gradientCheckpointing = false } = options;
-    const args: LoadModelArgs = { directory, precision, train, frozen: [...frozen], lora, gradientCheckpointing };
+    const { gradientCheckpointing = false, noDecay = [], moments = "f32" } = options;
+    const { stochasticRounding = false, writable = false } = options;
+    const args: LoadModelArgs = {
+      ...{ directory, precision, train, frozen: [...frozen], lora, gradientCheckpointing },
+      ...{ noDecay: [...noDecay], moments, stochasticRounding, writable },
+    };
     const loaded = await underSignal(signal, (flag) => native.loadModel(args, flag));
     const model = new Model(loaded, directory, (gone) => this.models.delete(gone));
     // The engine may have been disposed while the model was loading; it would never be freed.

@@ -49,8 +49,9 @@ export interface AccumulateOptions extends Omit<AccumulateArgs, "dropoutSeed">, 
   dropoutSeed?: number;
 }
 
-export interface StepOptions extends Partial<StepArgs>, CallOptions {
-  learningRate: number;
+export interface StepOptions extends Partial<Omit<StepArgs, "learningRate">>, CallOptions {
+  /** Of all parts of the model, or by part. */
+  learningRate: number | StepArgs["learningRate"];
 }
 
 export interface SaveOptions extends CallOptions {
@@ -155,8 +156,12 @@ export class Model {
   async step(options: StepOptions): Promise<StepResult> {
     const native = this.open("step");
     const { signal, learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
-    const { weightDecay = 0, maxGradNorm = Number.POSITIVE_INFINITY } = options;
-    const args: StepArgs = { learningRate, beta1, beta2, epsilon, weightDecay, maxGradNorm };
+    const { weightDecay = 0, maxGradNorm = Number.POSITIVE_INFINITY, seed = 0 } = options;
+    const rates =
+      typeof learningRate === "number"
+        ? { vision: learningRate, merger: learningRate, language: learningRate }
+        : learningRate;
+    const args: StepArgs = { learningRate: rates, beta1, beta2, epsilon, weightDecay, maxGradNorm, seed };
     return underSignal(signal, (flag) => native.step(args, flag));
   }
 
@@ -171,6 +176,13 @@ export class Model {
   async loadState(path: string, { signal }: CallOptions = {}): Promise<void> {
     const native = this.open("loadState");
     return underSignal(signal, (flag) => native.loadState({ path }, flag));
+  }
+
+  /** Moves every weight of this writable model towards those of `source`: alpha · source + (1 − alpha) · own. */
+  async blend(source: Model, alpha: number, { signal }: CallOptions = {}): Promise<void> {
+    const native = this.open("blend");
+    const other = source.open("blend");
+    return underSignal(signal, (flag) => native.blend({ source: other, alpha }, flag));
   }
 
   /** Frees the model's memory; safe to call twice. */

@@ -136,6 +136,14 @@ export interface TrainingArgs {
   } | null;
   /** Run each layer's forward again in the backward pass instead of keeping its activations. */
   gradientCheckpointing: boolean;
+  /** Published names of parameters without weight decay, beside norms and biases. */
+  noDecay: string[];
+  /** "int8": both moments in blocks of bytes with a scale each. */
+  moments: "f32" | "int8";
+  /** With `precision: "bf16"` and `train: "full"`: no f32 masters, updates are rounded up or down at random. */
+  stochasticRounding: boolean;
+  /** With `train: "none"`: weights in memory of their own, for `blend` and `loadState`. */
+  writable: boolean;
 }
 
 export interface EstimateArgs extends TrainingArgs {
@@ -294,15 +302,43 @@ export interface TokenScores {
   entropy: Float32Array;
 }
 
-export interface GrpoLossArgs {
-  kind: "grpo" | "bnpo" | "dr_grpo" | "dapo";
-  temperature: number;
+/** What a token's loss is and how losses are summed, by TRL's names; formulas are in `native/rl/grpo_loss.h`. */
+export type GrpoLossKind = "grpo" | "bnpo" | "dr_grpo" | "dapo" | "cispo" | "sapo" | "luspo" | "vespo";
+
+/** The numbers that a GRPO loss depends on, beside what it is computed of. */
+export interface GrpoLossSettings {
+  kind: GrpoLossKind;
+  /** The ratio of new to old probability: of a token, or of a completion (the geometric mean of its tokens'). */
+  importanceSampling: "token" | "sequence";
   epsilon: number;
+  /** For cispo the largest ratio itself. */
   epsilonHigh: number;
-  /** Weight of the k3 estimate of KL(policy ‖ reference); 0: no reference needed. */
-  beta: number;
   /** Upper bound of the ratio (two-sided clipping); Infinity: off. */
   delta: number;
+  /** Weight of the k3 estimate of KL(policy ‖ reference); 0: no reference needed. */
+  beta: number;
+  /** Multiply the KL term by the ratio. */
+  biasCorrectionKl: boolean;
+  sapoTemperaturePos: number;
+  sapoTemperatureNeg: number;
+  vespoKPos: number;
+  vespoLambdaPos: number;
+  vespoKNeg: number;
+  vespoLambdaNeg: number;
+  /** A completion with an advantage below 0 and a mean of old − new above this is left out; Infinity: off. */
+  offPolicyMaskThreshold: number;
+  /** Weight of the entropy bonus; 0: none. */
+  entropyCoef: number;
+  /** Denominators of the whole optimizer update, over all micro-batches; tokens may be a fraction. */
+  totalSequences: number;
+  totalTokens: number;
+  /** Of the entropy bonus: the tokens that it is a mean over. */
+  totalEntropyTokens: number;
+  maxCompletionLength: number;
+}
+
+export interface GrpoLossArgs extends GrpoLossSettings {
+  temperature: number;
   /** Per group, per completion. */
   advantages: Float32Array[];
   /** Per group, per completion, per token. Empty arrays: on-policy, the ratio is 1 and carries the gradient. */
@@ -311,10 +347,8 @@ export interface GrpoLossArgs {
   refLogProbs: Float32Array[][];
   /** Per group, per completion: 0 leaves a completion out of the loss. */
   mask: Uint8Array[];
-  /** Denominators of the whole optimizer step, over all micro-batches. */
-  totalSequences: number;
-  totalTokens: number;
-  maxCompletionLength: number;
+  /** Per group, per completion, per token: 0 leaves a token out of all but the KL term. Empty: none is left out. */
+  tokenMask: Uint8Array[][];
 }
 
 export interface SftLossArgs {
@@ -331,35 +365,59 @@ export interface AccumulateArgs {
 }
 
 export interface AccumulateResult {
-  /** This micro-batch's share of the loss. */
+  /** This micro-batch's share of the loss, KL term and entropy bonus included. */
   loss: number;
+  /** The same without the entropy bonus. */
+  policyLoss: number;
   /** Sums over scored tokens; divide by `tokens` for means. */
   tokens: number;
   entropySum: number;
   klSum: number;
-  clipLowSum: number;
-  clipHighSum: number;
+  clip: ClipSums;
   /** Per group, per completion, per token: log-probabilities of this forward. */
   logProbs: Float32Array[][];
 }
 
+/** What bounds the step from the old policy did in a micro-batch. */
+export interface ClipSums {
+  /** Tokens that were looked at; with sequence importance sampling completions. 0 where a loss clips nothing. */
+  count: number;
+  /** Of these, those whose ratio left the range on the side where that stops (cispo: bounds) the gradient. */
+  low: number;
+  high: number;
+  /** The least and the greatest share of one completion; Infinity and -Infinity where there is none. */
+  lowMin: number;
+  highMax: number;
+  /** Completions in the loss, those that the off-policy mask left out, and for vespo the sum of their φ. */
+  completions: number;
+  offPolicy: number;
+  phi: number;
+}
+
 export interface StepArgs {
-  learningRate: number;
+  /** By part of the model. */
+  learningRate: Record<ModelPart, number>;
   beta1: number;
   beta2: number;
   epsilon: number;
-  /** Decoupled; tensors with two or more axes only. */
+  /** Decoupled; of tensors with two or more axes that `noDecay` does not name. */
   weightDecay: number;
   /** Infinity: no clipping. */
   maxGradNorm: number;
+  /** Names the random numbers of stochastic rounding, with the number of the update and of the weight. */
+  seed: number;
 }
 
 export interface StepResult {
+  /** Before clipping, and after. */
   gradNorm: number;
+  gradNormClipped: number;
   /** A non-finite gradient: nothing was changed. */
   skipped: boolean;
   /** Names of parameters with a non-finite gradient (at most ten). */
   nonFinite: string[];
+  /** Names of parameters (at most ten) where an update would have made a weight non-finite: it was left as it was. */
+  nonFiniteWeights: string[];
 }
 
 export type SaveDType = "f32" | "bf16" | "f16";
@@ -390,7 +448,9 @@ export interface NativeModel {
   /** AdamW with the accumulated gradients, which are zero afterwards. */
   step(args: StepArgs, abort: AbortFlag): Promise<StepResult>;
   save(args: SaveArgs, abort: AbortFlag): Promise<void>;
-  /** Trained parameters, moments and step count of an earlier `save({ what: "state" })`. */
+  /** Trained parameters (of a writable model: all), moments and step count of an earlier `save({ what: "state" })`. */
   loadState(args: { path: string }, abort: AbortFlag): Promise<void>;
+  /** Every weight of this writable model = alpha · that of `source`, a model of the same engine, + (1 − alpha) · its own. */
+  blend(args: { source: NativeModel; alpha: number }, abort: AbortFlag): Promise<void>;
   dispose(): void;
 }

@@ -3,6 +3,7 @@ import type { AccumulateResult, GrpoLossArgs, NativeGroup } from "../engine/inde
 import type { CompletionRecord, Metrics } from "../report/index.js";
 import { expectedAnswer } from "../rewards/answer.js";
 import { ClipStatistics } from "./clip-statistics.js";
+import { lossSettings } from "./loss-settings.js";
 import type { MicroBatch, PreparedStep } from "./objective.js";
 import type { Group } from "./rollout.js";
 
@@ -73,18 +74,15 @@ export class GrpoStep implements PreparedStep {
   private lossArgs(batch: readonly JudgedGroup[], iteration: number): GrpoLossArgs {
     const { config, reference } = this.parts;
     return {
-      kind: config.lossType,
+      ...lossSettings(config),
       temperature: config.temperature,
-      epsilon: config.epsilon,
-      epsilonHigh: config.epsilonHigh ?? config.epsilon,
-      beta: config.beta,
-      delta: config.delta ?? Number.POSITIVE_INFINITY,
       advantages: batch.map(({ advantages }) => advantages),
       oldLogProbs: iteration === 0 ? [] : batch.map((judged) => this.old.get(judged) ?? []),
       refLogProbs: config.beta > 0 ? batch.map((judged) => reference.get(judged) ?? []) : [],
       mask: batch.map(({ mask }) => mask),
+      tokenMask: [],
       ...this.denominators(),
-      maxCompletionLength: config.maxCompletionLength,
+      totalEntropyTokens: 1,
     };
   }
 

@@ -31,6 +31,12 @@ export class GrpoObjective implements Objective {
     return this.parts.config.numIterations;
   }
 
+  state(): Record<string, number> {
+    return {};
+  }
+
+  restore(): void {}
+
   prefetch({ places }: StepPlan): void {
     this.parts.rows.prefetch(places);
   }

@@ -1,4 +1,4 @@
-import type { Model, StepOptions } from "../engine/index.js";
+import type { Model, StepArgs, StepOptions } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
@@ -20,7 +20,7 @@ export interface LoopParts {
   /** The run's last position in the data. */
   end: number;
   /** The optimizer's settings for a step, from 0. */
-  optimizer(step: number): StepOptions;
+  optimizer(step: number): StepOptions & { learningRate: StepArgs["learningRate"] };
   guards: Guards;
 }
 
@@ -75,7 +75,7 @@ async function updateWeights(
     guards.check(step, result, context.warn);
     gradNorm += result.gradNorm / objective.iterations;
   }
-  return { grad_norm: gradNorm, learning_rate: settings.learningRate };
+  return { grad_norm: gradNorm, learning_rate: settings.learningRate.language };
 }
 
 async function accumulate(

@@ -23,6 +23,8 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "evalDataset"
     | "evalBatchSize"
     | "maxNumSeqs"
+    | "optim"
+    | "stochasticRounding"
   >;
 
 /** All that an estimate needs and a configuration does not say. */
@@ -89,6 +91,10 @@ export async function estimateMemory(
       frozen: trainable.train === "full" ? trainable.frozen : [],
       lora: trainable.train === "lora" ? loraArgs(trainable.adapter, { weights: "", seed: 0, keepStart }) : null,
       gradientCheckpointing: config.gradientCheckpointing,
+      noDecay: [],
+      moments: config.optim === "adamw_8bit" ? "int8" : "f32",
+      stochasticRounding: config.stochasticRounding,
+      writable: false,
       prompts,
       completions: numGenerations,
       maxNewTokens: maxCompletionLength,

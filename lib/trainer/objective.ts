@@ -26,6 +26,9 @@ export interface Objective {
   prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep>;
   /** Starts to read the rows of a later step, while the engine computes this one. */
   prefetch(plan: StepPlan): void;
+  /** Numbers that later steps depend on, beside the weights; a checkpoint keeps them. */
+  state(): Record<string, number>;
+  restore(state: Readonly<Record<string, number>>): void;
 }
 
 /** What one forward and backward pass computes. */

@@ -3,6 +3,8 @@ import type { AdapterUse, LogProbsOptions, Model, TokenScores } from "../engine/
 /** The policy that the KL term holds on to; it is never trained. */
 export interface Reference {
   logProbs(options: LogProbsOptions): Promise<TokenScores[][]>;
+  /** Where the reference follows the policy: its weights, which a checkpoint keeps. */
+  state?: { save(path: string): Promise<void>; load(path: string): Promise<void> };
   dispose(): void;
 }
 

@@ -1,6 +1,15 @@
 import { VlmR1Error } from "../errors/index.js";
 
-export type ScheduleKind = "constant" | "linear" | "cosine";
+export type ScheduleKind =
+  | "constant"
+  | "constant_with_warmup"
+  | "linear"
+  | "cosine"
+  | "cosine_with_restarts"
+  | "cosine_with_min_lr"
+  | "polynomial"
+  | "inverse_sqrt"
+  | "warmup_stable_decay";
 
 export interface ScheduleOptions {
   kind: ScheduleKind;

@@ -20,6 +20,12 @@ export class SftObjective implements Objective {
 
   constructor(private readonly parts: SftParts) {}
 
+  state(): Record<string, number> {
+    return {};
+  }
+
+  restore(): void {}
+
   prefetch({ places }: StepPlan): void {
     this.parts.rows.prefetch(places);
   }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type AdapterIdentity, rankRange } from "../adapters/index.js";
 import { parseSize } from "../config/index.js";
-import type { CallOptions, StepOptions } from "../engine/index.js";
+import type { CallOptions } from "../engine/index.js";
 import { abortReason, isAbort, throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { type EvaluateOptions, type Evaluation, evaluate } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
@@ -359,10 +359,13 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
     : new SftObjective({ processor, rows, maxTokensPerMicrobatch, maxTokens: room });
 }
 
-function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number): StepOptions {
-  const { learningRate, lrSchedulerType: kind, warmupSteps, warmupRatio } = config;
+function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
+  const { learningRate: base, visionLearningRate: vision = base, mergerLearningRate: merger = base } = config;
+  const { lrSchedulerType: kind, warmupSteps, warmupRatio } = config;
+  const rate = (learningRate: number) =>
+    learningRateAt(step, { kind, learningRate, totalSteps, warmupSteps, warmupRatio });
   return {
-    learningRate: learningRateAt(step, { kind, learningRate, totalSteps, warmupSteps, warmupRatio }),
+    learningRate: { vision: rate(vision), merger: rate(merger), language: rate(base) },
     beta1: config.adamBeta1,
     beta2: config.adamBeta2,
     epsilon: config.adamEpsilon,

@@ -8,7 +8,6 @@ import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { addonPath, loadAddon } from "../../lib/engine/load.js";
 import type {
-  GrpoLossArgs,
   LoadModelArgs,
   NativeEngine,
   NativeGroup,
@@ -16,6 +15,7 @@ import type {
   NativePrompt,
 } from "../../lib/engine/native-types.js";
 import { goldenPath, readTensors } from "../support/golden.js";
+import { lossArgs, stepArgs } from "../support/loss.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const DIRECTORY = goldenPath("qwen2_5_vl_a");
@@ -26,6 +26,10 @@ const LOAD: LoadModelArgs = {
   frozen: [],
   lora: null,
   gradientCheckpointing: false,
+  noDecay: [],
+  moments: "f32",
+  stochasticRounding: false,
+  writable: false,
 };
 const PROMPT: NativePrompt = { tokens: Int32Array.of(1, 2, 3, 4), images: [] };
 const SAMPLING = {
@@ -46,23 +50,15 @@ const GENERATE = {
   adapter: "on" as const,
   maxRows: 0,
 };
-const STEP = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+const STEP = stepArgs(1e-3);
 const GROUP: NativeGroup = { prompt: PROMPT, completions: [Int32Array.of(5, 6), Int32Array.of(7)] };
-const GRPO: GrpoLossArgs = {
+const GRPO = lossArgs({
   kind: "grpo",
-  temperature: 1,
-  epsilon: 0.2,
-  epsilonHigh: 0.2,
-  beta: 0,
-  delta: Number.POSITIVE_INFINITY,
   advantages: [Float32Array.of(1, -1)],
-  oldLogProbs: [],
-  refLogProbs: [],
-  mask: [],
   totalSequences: 2,
   totalTokens: 3,
   maxCompletionLength: 2,
-};
+});
 
 const folder = temporaryFolder();
 

@@ -9,6 +9,7 @@ import {
 } from "../../lib/engine/index.js";
 import { jsonLines, runCli } from "../support/cli.js";
 import { goldenPath } from "../support/golden.js";
+import { lossArgs } from "../support/loss.js";
 
 const MODEL = goldenPath("qwen2_5_vl_a");
 const DATA = goldenPath("conversations.json");
@@ -43,6 +44,10 @@ function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
     evaluated: 0,
     evaluatedRows: 0,
     earlierSteps: 0,
+    noDecay: [],
+    moments: "f32",
+    stochasticRounding: false,
+    writable: false,
     ...more,
   };
 }
@@ -57,21 +62,12 @@ function prompt(imageToken: number): NativePrompt[] {
 }
 
 function loss(): GrpoLossArgs {
-  return {
-    kind: "dapo",
-    temperature: 1,
-    epsilon: 0.2,
-    epsilonHigh: 0.2,
-    beta: 0,
-    delta: Number.POSITIVE_INFINITY,
+  return lossArgs({
     advantages: [new Float32Array(N).fill(1)],
-    oldLogProbs: [],
-    refLogProbs: [],
-    mask: [],
     totalSequences: 2 * N,
     totalTokens: 2 * N * LENGTH,
     maxCompletionLength: LENGTH,
-  };
+  });
 }
 
 describe("an estimate", () => {

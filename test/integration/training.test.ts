@@ -7,6 +7,7 @@ import { Processor } from "../../lib/processing/index.js";
 import type { StepReport } from "../../lib/report/index.js";
 import { type GrpoTrainerOptions, type SftTrainerOptions, Trainer } from "../../lib/trainer/index.js";
 import { goldenPath, maxDifference, readTensors } from "../support/golden.js";
+import { lossArgs } from "../support/loss.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { checkpointFile, runAll, timeless } from "../support/training.js";
 
@@ -129,16 +130,13 @@ test("a group without advantage adds nothing to the gradient, so that leaving it
         completions: [0, 1].map((n) => Int32Array.of(5 + n, 60 + index, 310)),
       })),
     );
-    const loss = {
-      ...{ kind: "dapo" as const, temperature: 1, epsilon: 0.2, epsilonHigh: 0.2, beta: 0, delta: Infinity },
-      ...{ oldLogProbs: [], refLogProbs: [], totalSequences: 4, totalTokens: 12, maxCompletionLength: 8 },
-    };
+    const totals = { totalSequences: 4, totalTokens: 12, maxCompletionLength: 8 };
     const gradientOf = async (name: string, advantages: number[][]) => {
       const used = groups.slice(0, advantages.length);
       const mask = advantages.map(() => Uint8Array.of(1, 1));
       await model.accumulate({
         groups: used,
-        loss: { ...loss, mask, advantages: advantages.map((values) => Float32Array.from(values)) },
+        loss: lossArgs({ ...totals, mask, advantages: advantages.map((values) => Float32Array.from(values)) }),
       });
       const path = join(folder, name);
       await model.save(path, { what: "gradients" });

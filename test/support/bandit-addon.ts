@@ -15,6 +15,7 @@ import type {
 } from "../../lib/engine/native-types.js";
 import { RandomStream } from "../../lib/trainer/random.js";
 import { fakeAddon } from "./fake-addon.js";
+import { NOTHING_CLIPPED } from "./loss.js";
 
 export interface BanditOptions {
   /** What the model can say; the last token ends it. */
@@ -128,7 +129,7 @@ class Bandit implements NativeModel {
     const logProbs = groups.map(({ completions }) =>
       completions.map((tokens) => this.scores(this.answerOf(tokens), tokens.length, temperature)),
     );
-    return { loss: total, tokens, entropySum: tokens, klSum: 0, clipLowSum: 0, clipHighSum: 0, logProbs };
+    return { loss: total, policyLoss: total, tokens, entropySum: tokens, klSum: 0, clip: NOTHING_CLIPPED, logProbs };
   }
 
   async zeroGradients(): Promise<void> {
@@ -141,11 +142,16 @@ class Bandit implements NativeModel {
     const gradNorm = Math.hypot(...this.gradient);
     for (const i of this.logits.keys()) {
       this.momentum[i] = 0.9 * this.momentum[i]! + this.gradient[i]!;
-      if (!skipped) this.logits[i] = this.logits[i]! - learningRate * this.momentum[i]!;
+      if (!skipped) this.logits[i] = this.logits[i]! - learningRate.language * this.momentum[i]!;
     }
     this.gradient.fill(0);
     this.updates += 1;
-    return { gradNorm, skipped, nonFinite: skipped ? ["logits"] : [] };
+    return { gradNorm, gradNormClipped: gradNorm, skipped, nonFinite: skipped ? ["logits"] : [], nonFiniteWeights: [] };
+  }
+
+  async blend({ source, alpha }: { source: NativeModel; alpha: number }): Promise<void> {
+    const { logits } = source as Bandit;
+    this.logits = this.logits.map((own, i) => alpha * (logits[i] as number) + (1 - alpha) * own);
   }
 
   async save(args: SaveArgs): Promise<void> {

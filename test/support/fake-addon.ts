@@ -12,6 +12,7 @@ import type {
   NativeProfile,
   ProcessImageArgs,
 } from "../../lib/engine/native-types.js";
+import { NOTHING_CLIPPED } from "./loss.js";
 import { tinyParameters } from "./tiny-parameters.js";
 
 /** What a fake was called with, verb by verb. */
@@ -127,16 +128,24 @@ function fakeModel(answer: Answer, calls: Calls, options: FakeOptions): NativeMo
     accumulate: (args, flag) =>
       answer("accumulate", args, flag, () => ({
         loss: 1,
+        policyLoss: 1,
         tokens: 1,
         entropySum: 0,
         klSum: 0,
-        clipLowSum: 0,
-        clipHighSum: 0,
+        clip: NOTHING_CLIPPED,
         logProbs: args.groups.map(({ completions: all }) => all.map(({ length }) => scores(length))),
       })),
     zeroGradients: (flag) => answer("zeroGradients", undefined, flag, () => undefined),
-    step: (args, flag) => answer("step", args, flag, () => ({ gradNorm: 1, skipped: false, nonFinite: [] })),
+    step: (args, flag) =>
+      answer("step", args, flag, () => ({
+        gradNorm: 1,
+        gradNormClipped: 1,
+        skipped: false,
+        nonFinite: [],
+        nonFiniteWeights: [],
+      })),
     save: (args, flag) => answer("save", args, flag, () => undefined),
+    blend: (args, flag) => answer("blend", args, flag, () => undefined),
     loadState: (args, flag) => answer("loadState", args, flag, () => undefined),
     dispose: () => {
       calls.push({ verb: "model.dispose", args: undefined });

@@ -22,6 +22,8 @@ const config: EstimatedConfig = {
   freezeVisionModules: false,
   precision: "auto",
   gradientCheckpointing: true,
+  optim: "adamw",
+  stochasticRounding: false,
   numGenerations: 4,
   maxCompletionLength: 16,
   promptsPerStep: 3,

@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { maxShardSizeField, profileField, seedField } from "./common.js";
+
+/** How long a run lasts, what it writes and what it tells. */
+export const runFields = {
+  outputDir: z.string().optional().describe("folder of the run (default: runs/<objective>-<date and time>)"),
+  overwriteOutputDir: z.boolean().default(false).describe("replace an earlier run in that folder"),
+  resume: z
+    .boolean()
+    .default(false)
+    .meta({
+      description: "go on from the newest checkpoint in the run's folder",
+      aliases: ["resumeFromCheckpoint"],
+    }),
+  ...seedField,
+  maxSteps: z.int().min(-1).default(-1).describe("steps to train; wins over num_train_epochs where it is not -1"),
+  numTrainEpochs: z.number().gt(0).default(3).describe("passes over the data"),
+  loggingSteps: z.int().min(1).default(10).describe("where the output is no terminal: print a line every N steps"),
+  reportTo: z
+    .array(z.enum(["tensorboard", "wandb", "none"]))
+    .default(["tensorboard"])
+    .describe("trackers, beside metrics.jsonl: tensorboard writes event files into the run's folder"),
+  runName: z.string().min(1).optional().describe("what trackers call the run (default: the name of its folder)"),
+  ...profileField(" in the run's folder"),
+  profileSteps: z.int().min(1).default(3).describe("steps that a profile records, after the first one"),
+  saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),
+  saveTotalLimit: z.int().min(1).default(2).describe("newest checkpoints to keep, beside the best one"),
+  saveModelTo: z
+    .string()
+    .optional()
+    .describe("write the trained model (with LoRA: the adapter) into this folder too, when the run is done"),
+  saveMergedTo: z
+    .string()
+    .optional()
+    .describe("LoRA: write the model with the adapter merged in into this folder, when the run is done"),
+  saveDtype: z
+    .enum(["auto", "f32", "bf16", "f16"])
+    .default("auto")
+    .describe("type of saved weights; auto: as the model's config.json says"),
+  ...maxShardSizeField,
+};
