@@ -46,7 +46,7 @@ export const optimizerFields = {
   adamBeta2: z.number().min(0).lt(1).default(0.999).describe("AdamW: decay of the second moment"),
   adamEpsilon: z.number().gt(0).default(1e-8).describe("AdamW: added to the denominator"),
   weightDecay: z.number().min(0).default(0).describe("AdamW: decoupled weight decay; never of norms and biases"),
-  noDecayPatterns: z
+  weightDecayExclude: z
     .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
     .optional()
     .describe("no weight decay of these parameters either: ends of names, or regular expressions"),

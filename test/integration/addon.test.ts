@@ -15,21 +15,15 @@ import type {
   NativePrompt,
 } from "../../lib/engine/native-types.js";
 import { goldenPath, readTensors } from "../support/golden.js";
+import { PLAIN_LOAD } from "../support/load.js";
 import { lossArgs, stepArgs } from "../support/loss.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const DIRECTORY = goldenPath("qwen2_5_vl_a");
 const LOAD: LoadModelArgs = {
+  ...PLAIN_LOAD,
   directory: DIRECTORY,
-  precision: "auto",
   train: "full",
-  frozen: [],
-  lora: null,
-  gradientCheckpointing: false,
-  noDecay: [],
-  moments: "f32",
-  stochasticRounding: false,
-  writable: false,
 };
 const PROMPT: NativePrompt = { tokens: Int32Array.of(1, 2, 3, 4), images: [] };
 const SAMPLING = {

@@ -6,6 +6,7 @@ import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { jsonLines, runCli } from "../../support/cli.js";
 import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
 import { goldenPath } from "../../support/golden.js";
+import { PLAIN_LOAD } from "../../support/load.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 let addon = fakeAddon();
@@ -157,9 +158,7 @@ describe("generate", () => {
       use();
       expect((await runCli(["generate", ...source, "--prompt", "x", "--precision", "bf16"])).code).toBe(0);
       const lora = { modules, dropout: 0, seed: 0, weights, keepStart: false };
-      expect(argsOf("loadModel")).toEqual([
-        { directory: MODEL, precision: "bf16", train: "none", frozen: [], lora, gradientCheckpointing: false },
-      ]);
+      expect(argsOf("loadModel")).toEqual([{ ...PLAIN_LOAD, directory: MODEL, precision: "bf16", lora }]);
     }
     expect(await runCli(["generate", "--model", folder, "--adapter", folder, "x"])).toMatchObject({
       code: 2,

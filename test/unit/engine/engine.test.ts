@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Engine } from "../../../lib/engine/index.js";
 import type { NativeEngine } from "../../../lib/engine/native-types.js";
 import { fakeAddon } from "../../support/fake-addon.js";
+import { PLAIN_LOAD } from "../../support/load.js";
 
 const prompt = { tokens: Int32Array.of(1, 2), images: [] };
 
@@ -146,12 +147,8 @@ describe("Model", () => {
     await model.save("out", { what: "gradients" });
     const args = Object.fromEntries(addon.calls.map((call) => [call.verb, call.args]));
     expect(args.loadModel).toEqual({
+      ...PLAIN_LOAD,
       directory: "dir",
-      precision: "auto",
-      train: "none",
-      frozen: [],
-      lora: null,
-      gradientCheckpointing: false,
     });
     expect(args.generate).toEqual({
       prompts: [prompt],

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { AccumulateArgs, GrpoLossArgs, LoadModelArgs, LogProbsArgs } from "../../../lib/engine/index.js";
 import type { RunStart, StepReport } from "../../../lib/report/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
+import { PLAIN_LOAD } from "../../support/load.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, MODEL, runAll, timeless } from "../../support/training.js";
 
@@ -30,10 +31,10 @@ describe("a run that trains an adapter", () => {
     // One model, though there is a reference policy.
     expect(loaded).toEqual([
       {
+        ...PLAIN_LOAD,
         directory: MODEL,
         precision: "bf16",
         train: "lora",
-        frozen: [],
         lora: { modules, dropout: 0.1, seed: 9, weights: "", keepStart: false },
         gradientCheckpointing: true,
       },
