@@ -43,14 +43,21 @@ function optionsOf(field: Field): Option[] {
     const off = new Option(`--no-${field.kebab}`, `turn off: ${text}`).hideHelp();
     return [new Option(`--${field.kebab} [${placeholder(field)}]`, text), off];
   }
-  if (field.kind === "array") return [new Option(`--${field.kebab} <${placeholder(field)}...>`, text)];
-  return [new Option(`--${field.kebab} <${placeholder(field)}>`, text)];
+  const several = field.kind === "array" ? "..." : "";
+  return [valueOption(`--${field.kebab} <${placeholder(field)}${several}>`, text)];
+}
+
+/** A flag that takes a value negates nothing, also where its name begins with "no-". */
+function valueOption(flags: string, text?: string): Option {
+  const option = new Option(flags, text);
+  option.negate = false;
+  return option;
 }
 
 function placeholder(field: Field): string {
   if (field.kind === "enum") return field.choices.join("|");
   if (field.kind === "number") return "n";
-  if (field.kind === "switch") return "file";
+  if (field.kind === "switch") return "path";
   return field.kind === "object" ? "yaml" : "value";
 }
 
@@ -92,7 +99,7 @@ export async function readCommandConfig<S extends z.ZodObject>(
 }
 
 function attributeName(field: Field): string {
-  return new Option(`--${field.kebab} <value>`).attributeName();
+  return valueOption(`--${field.kebab} <value>`).attributeName();
 }
 
 function flagValue(field: Field, value: unknown): unknown {
