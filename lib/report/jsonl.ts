@@ -1,15 +1,19 @@
-import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
+import { replaceFile } from "../files/index.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
 
 /**
  * Writes `metrics.jsonl` (a line per step and per evaluation) and `completions.jsonl` (a line per completion) into the
  * run's folder. When a run goes on from a checkpoint, lines of later steps are dropped first: they are written again.
+ * An evaluation that is made again, of the same weights, has its line already.
  */
 export class JsonlReporter implements Reporter {
   private readonly metricsPath: string;
   private readonly completionsPath: string;
+  /** Lines of evaluations. */
+  private evaluations = new Set<string>();
 
   constructor(
     directory: string,
@@ -21,7 +25,7 @@ export class JsonlReporter implements Reporter {
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
     await mkdir(outputDir, { recursive: true });
-    await keepUntil(this.metricsPath, firstStep);
+    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep));
     if (this.options.completions) await keepUntil(this.completionsPath, firstStep);
   }
 
@@ -35,7 +39,10 @@ export class JsonlReporter implements Reporter {
   }
 
   async onEvaluation(step: number, metrics: Metrics): Promise<void> {
-    await append(this.metricsPath, line({ step, ...metrics }));
+    const text = line({ step, ...metrics });
+    if (this.evaluations.has(text)) return;
+    this.evaluations.add(text);
+    await append(this.metricsPath, text);
   }
 }
 
@@ -52,14 +59,17 @@ function line(value: object): string {
   return `${JSON.stringify(value)}\n`;
 }
 
-/** Drops the lines of steps after `lastStep`, and a last line that was torn. */
-async function keepUntil(path: string, lastStep: number): Promise<void> {
+/** Drops the lines of steps after `lastStep`, and a last line that was torn; gives those that stay. */
+async function keepUntil(path: string, lastStep: number): Promise<string[]> {
   const lines = lastStep === 0 ? [] : (await readOrEmpty(path)).split("\n");
   const kept = lines.filter((text) => {
     const step = stepOf(text);
     return step !== undefined && step <= lastStep;
   });
-  await writeFile(path, kept.map((text) => `${text}\n`).join(""));
+  const whole = kept.map((text) => `${text}\n`);
+  // A run that dies here must not lose the lines that stay.
+  await replaceFile(path, { what: "write" }, (file) => file.writeFile(whole.join("")));
+  return whole;
 }
 
 function stepOf(text: string): number | undefined {

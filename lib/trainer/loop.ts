@@ -28,6 +28,10 @@ export interface LoopParts {
 export interface LoopState {
   /** Steps that are done. */
   step: number;
+  /** Optimizer updates that are done; where a step fails between two of its own, more than its beginning had. */
+  updates: number;
+  /** Where in the data the next step begins. */
+  position: number;
   numTokens: number;
   seconds: number;
 }
@@ -44,9 +48,10 @@ export async function trainStep(parts: LoopParts, state: LoopState, context: Ste
   const places = order.placesOf(step, end);
   const prepared = await objective.prepare({ step, places }, context);
   if (step + 1 < totalSteps) objective.prefetch({ step: step + 1, places: order.placesOf(step + 1, end) });
-  const update = prepared.groups === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  const update = prepared.groups === 0 ? {} : await updateWeights(parts, prepared, state, context);
   const seconds = (performance.now() - started) / 1000;
   state.step = step + 1;
+  state.position = (places.at(-1)?.position ?? state.position - 1) + 1;
   state.numTokens += prepared.tokens;
   state.seconds += seconds;
   return {
@@ -61,10 +66,11 @@ export async function trainStep(parts: LoopParts, state: LoopState, context: Ste
 async function updateWeights(
   parts: LoopParts,
   prepared: PreparedStep,
-  step: number,
+  state: LoopState,
   context: StepContext,
 ): Promise<Metrics> {
   const { model, objective, guards } = parts;
+  const { step } = state;
   const settings = parts.optimizer(step);
   let gradNorm = 0;
   for (let iteration = 0; iteration < objective.iterations; iteration += 1) {
@@ -72,6 +78,7 @@ async function updateWeights(
     const signal = iteration === 0 ? context.signal : undefined;
     await accumulate(parts, prepared, { step, iteration }, { ...context, signal });
     const result = await span("optimizer step", () => model.step(settings));
+    state.updates += 1;
     guards.check(step, result, context.warn);
     gradNorm += result.gradNorm / objective.iterations;
   }
