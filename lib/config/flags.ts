@@ -43,15 +43,8 @@ function optionsOf(field: Field): Option[] {
     const off = new Option(`--no-${field.kebab}`, `turn off: ${text}`).hideHelp();
     return [new Option(`--${field.kebab} [${placeholder(field)}]`, text), off];
   }
-  const several = field.kind === "array" ? "..." : "";
-  return [valueOption(`--${field.kebab} <${placeholder(field)}${several}>`, text)];
-}
-
-/** A flag that takes a value negates nothing, also where its name begins with "no-". */
-function valueOption(flags: string, text?: string): Option {
-  const option = new Option(flags, text);
-  option.negate = false;
-  return option;
+  if (field.kind === "array") return [new Option(`--${field.kebab} <${placeholder(field)}...>`, text)];
+  return [new Option(`--${field.kebab} <${placeholder(field)}>`, text)];
 }
 
 function placeholder(field: Field): string {
@@ -99,7 +92,7 @@ export async function readCommandConfig<S extends z.ZodObject>(
 }
 
 function attributeName(field: Field): string {
-  return valueOption(`--${field.kebab} <value>`).attributeName();
+  return new Option(`--${field.kebab} <value>`).attributeName();
 }
 
 function flagValue(field: Field, value: unknown): unknown {
