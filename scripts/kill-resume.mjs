@@ -1,7 +1,7 @@
-// Proves that a killed run goes on bit for bit. It trains a run to its end, then the same run again with SIGKILL at
-// seeded random moments (while it starts, samples, learns, evaluates, and while it writes a checkpoint), goes on with
+// Proves that a killed run goes on bit for bit. It trains a run to its end, then the same run again with SIGKILL (or
+// another signal) at seeded random moments (while it starts, samples, learns, evaluates, and while it writes a checkpoint), goes on with
 // --resume each time, and compares the last checkpoint byte by byte, metrics.jsonl and completions.jsonl; times aside.
-// Usage: npm run kill-resume -- [--kills 25] [--seed 0] [--steps 40] [--out DIR] [-- options of train …]
+// Usage: npm run kill-resume -- [--kills 25] [--seed 0] [--steps 40] [--signal SIGINT] [--out DIR] [-- options of train …]
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,6 +13,8 @@ import { parseArgs } from "node:util";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const MAIN = `${ROOT}dist/cli/main.js`;
 const KINDS = ["checkpoint", "any", "evaluation", "checkpoint", "any", "start"];
+/** Milliseconds that a run may take to end in good order. */
+const PATIENCE = 5000;
 /** Kills that must have met a run in the middle of these. */
 const LEAST = { checkpoint: 5, evaluation: 3 };
 const EVAL_STEPS = 3;
@@ -38,9 +40,9 @@ function randomNumbers(seed) {
 /**
  * Kills and resumes. Gives `{ kills: [{ kind, step, during, from }], lives, problems }`: what was hit, how many runs
  * reached their end, and what differed from the run that was left alone.
- * @param {{ kills?: number, seed?: number, steps?: number, folder: string, more?: string[], onKill?: (kill: object) => void }} options
+ * @param {{ kills?: number, seed?: number, steps?: number, signal?: string, folder: string, more?: string[] }} options
  */
-export async function killAndResume({ kills = 25, seed = 0, steps = 40, folder, more = [], onKill = () => {} }) {
+export async function killAndResume({ kills = 25, seed = 0, steps = 40, signal = "SIGKILL", folder, more = [] }) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "reward.mjs"), REWARD);
   const args = (name) => trainArguments(join(folder, name), join(folder, "reward.mjs"), steps, more);
@@ -51,14 +53,16 @@ export async function killAndResume({ kills = 25, seed = 0, steps = 40, folder, 
   const problems = [];
   const life = join(folder, "killed");
   let lives = 0;
-  const enough = () => done.length >= kills && Object.keys(LEAST).every((what) => count(done, what) >= LEAST[what]);
+  // What is asked to end finishes what it is at: of it nothing is left behind that would show.
+  const least = signal === "SIGKILL" ? Object.keys(LEAST) : [];
+  const enough = () => done.length >= kills && least.every((what) => count(done, what) >= LEAST[what]);
   for (let turn = 0; ; turn += 1) {
     const child = spawnRun(args("killed"));
     const kind = enough() ? undefined : KINDS[turn % KINDS.length];
-    const killed = kind !== undefined && (await killAt(child, life, kind, random));
+    const killed = kind !== undefined && (await killAt(child, life, kind, { random, signal }));
     if (killed) {
       done.push({ kind, ...found(life, child), from: /from step (\d+)/.exec(child.text)?.[1] ?? "" });
-      onKill(done.at(-1));
+      if (signal !== "SIGKILL") problems.push(...disorder(done.at(-1), child));
       if (turn > 10 * kills)
         throw new Error(`too few of ${turn} kills met a checkpoint or an evaluation: ${table(done)}`);
       continue;
@@ -107,14 +111,24 @@ async function untilEnd(child) {
 }
 
 /** Waits for the moment and kills; false where the run was over before. */
-async function killAt(child, folder, kind, random) {
+async function killAt(child, folder, kind, { random, signal }) {
   const moment = MOMENTS[kind](folder, random);
   while (!child.over && kind !== "start" && !(isStarted(child) && moment.come())) await sleep(1);
   await sleep(moment.delay);
   if (child.over) return false;
-  child.process.kill("SIGKILL");
-  const { signal } = await child.closed;
-  return signal === "SIGKILL";
+  const asked = performance.now();
+  child.process.kill(signal);
+  const ended = await child.closed;
+  child.milliseconds = performance.now() - asked;
+  return ended.signal === signal || ended.code === 130;
+}
+
+/** What a run that was asked to end must not do. */
+function disorder({ left }, child) {
+  const problems = left === "" ? [] : [`it left ${left}`];
+  if (child.milliseconds > PATIENCE) problems.push(`it took ${Math.round(child.milliseconds)} ms to end`);
+  if (/error \[/.test(child.text)) problems.push(`it ended with an error:\n${child.text}`);
+  return problems;
 }
 
 /** Each: when to start to wait, and for how many milliseconds to wait then. */
@@ -220,12 +234,18 @@ async function main() {
   const split = process.argv.indexOf("--");
   const own = process.argv.slice(2, split < 0 ? undefined : split);
   const text = (value) => ({ type: "string", default: value });
-  const options = { kills: text("25"), seed: text("0"), steps: text("40"), out: { type: "string" } };
+  const options = {
+    kills: text("25"),
+    seed: text("0"),
+    steps: text("40"),
+    signal: text("SIGKILL"),
+    out: { type: "string" },
+  };
   const { values } = parseArgs({ args: own, options });
   const folder = values.out ?? mkdtempSync(join(tmpdir(), "kill-resume-"));
   const more = split < 0 ? [] : process.argv.slice(split + 1);
   const numbers = { kills: Number(values.kills), seed: Number(values.seed), steps: Number(values.steps) };
-  const { kills, lives, problems } = await killAndResume({ ...numbers, folder, more });
+  const { kills, lives, problems } = await killAndResume({ ...numbers, signal: values.signal, folder, more });
   console.log(table(kills));
   console.log(`\n${kills.length} kills, ${count(kills, "checkpoint")} of them in the middle of a checkpoint and`);
   console.log(`${count(kills, "evaluation")} of an evaluation; ${lives} killed runs reached their end`);

@@ -61,6 +61,7 @@ async function startRun(host: RunHost, session: Session, from: ResumePoint | und
     state: newState(options.plan, session, parts.totalSteps),
     resumed: false,
     checkpoint: undefined,
+    evaluationsSaved: 0,
     profiler: undefined,
     weightsOf: 0,
     wholeAfter: 0,
@@ -98,6 +99,7 @@ async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   const { state, checkpoint } = await resumeRun(from, run.session, run.state, warn);
   run.state = state;
   if (from.own) run.checkpoint = checkpoint;
+  run.evaluationsSaved = state.evaluations.length;
   run.resumed = true;
   run.weightsOf = state.step;
   run.wholeAfter = state.updates;

@@ -6,10 +6,11 @@ import { loadModelState, saveCheckpoint } from "./checkpoint.js";
 import { checkpointName, checkpointsFolder } from "./checkpoint-folder.js";
 import { isWhole, type OpenRun } from "./run.js";
 
-/** Writes a checkpoint of the run as it is, unless its step has one; gives its folder. Before the first step there is none. */
+/** Writes a checkpoint of the run as it is, unless there is one; gives its folder. Before the first step there is none. */
 export async function saveRun(run: OpenRun): Promise<string | undefined> {
   const { state, session, outputDir: runFolder, options, events, parts } = run;
-  if (run.checkpoint?.step === state.step || state.step === 0) return run.checkpoint?.path;
+  const known = run.checkpoint?.step === state.step && run.evaluationsSaved === state.evaluations.length;
+  if (known || state.step === 0) return run.checkpoint?.path;
   const { saveDtype: dtype, saveTotalLimit: keep, maxShardSize } = options.plan.config;
   const { model, adapter, reference } = session;
   state.objectiveState = parts.objective.state();
@@ -21,6 +22,7 @@ export async function saveRun(run: OpenRun): Promise<string | undefined> {
       last: run.checkpoint,
     }),
   );
+  run.evaluationsSaved = state.evaluations.length;
   await writeBestFile(runFolder, state.best);
   const { step, path } = run.checkpoint;
   await events.emit("checkpoint", { step, path, best: state.best?.step === step });

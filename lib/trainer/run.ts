@@ -22,6 +22,8 @@ export interface OpenRun extends RunHost {
   resumed: boolean;
   /** The newest checkpoint. */
   checkpoint: Checkpoint | undefined;
+  /** How many of the run's evaluations that knows: one that was interrupted is made after its step's checkpoint. */
+  evaluationsSaved: number;
   profiler: Profiler | undefined;
   /** The step whose weights the model has: another than the state's where the best ones were loaded at the end. */
   weightsOf: number;
