@@ -68,7 +68,9 @@ async function keepUntil(path: string, lastStep: number): Promise<string[]> {
   });
   const whole = kept.map((text) => `${text}\n`);
   // A run that dies here must not lose the lines that stay.
-  await replaceFile(path, { what: "write" }, (file) => file.writeFile(whole.join("")));
+  await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, (file) =>
+    file.writeFile(whole.join("")),
+  );
   return whole;
 }
 

@@ -52,3 +52,10 @@ test("killed 25 times, at its start, between, in checkpoints and in evaluations,
   writeFileSync(state, bytes);
   expect(compareRuns(expected, other)).toEqual(["checkpoints/step-000030/state.safetensors differs"]);
 });
+
+test("so does one that is asked to end, which it does in order and soon", { timeout: 120_000 }, async () => {
+  const options = { kills: 12, seed: 2, steps: 20, signal: "SIGINT", folder: join(folder, "asked") };
+  const { kills, problems } = await killAndResume(options);
+  expect(problems).toEqual([]);
+  expect(kills).toHaveLength(12);
+});
