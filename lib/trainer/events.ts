@@ -24,6 +24,8 @@ export interface RolloutReport {
   /** The step that will learn from it, from 1. */
   step: number;
   groups: readonly RolloutGroup[];
+  /** What is known of them by then: `reward`, `rewards/<name>/mean`, lengths. */
+  metrics: Metrics;
 }
 
 export interface EvaluationReport {

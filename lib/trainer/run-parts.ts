@@ -1,3 +1,4 @@
+import { batchPlan } from "./batch-plan.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
@@ -12,9 +13,12 @@ import { SftObjective } from "./sft.js";
 /** What the loop works with. */
 export function makeParts(plan: RunPlan, session: Session, lastCheckpoint: () => string | undefined): LoopParts {
   const { config } = plan;
-  const { seed, promptsPerStep, shuffleDataset, maxSteps, numTrainEpochs } = config;
+  const { seed, shuffleDataset, maxSteps, numTrainEpochs } = config;
   const rows = session.rows.length;
-  const order = new DataOrder({ rows, perStep: promptsPerStep, seed, shuffle: shuffleDataset });
+  const order = new DataOrder({
+    ...{ files: session.files, weights: config.datasetWeights, curriculum: config.curriculum },
+    ...{ perStep: batchPlan(config).promptsPerRollout, seed, shuffle: shuffleDataset },
+  });
   const end = maxSteps >= 0 ? Number.POSITIVE_INFINITY : order.endOf(numTrainEpochs);
   const totalSteps = maxSteps >= 0 ? maxSteps : order.stepsTo(end);
   return {
@@ -34,6 +38,7 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
   const { model, reference, processor, scorer, maxTokensPerMicrobatch } = session;
   const { config } = plan;
   const room = model.info().maxPositionEmbeddings;
+  const { promptsPerRollout: promptsPerStep } = batchPlan(config);
   const rows = new RowSource(session.rows, processor, {
     promptSuffix: config.promptSuffix,
     maxPromptTokens: plan.objective === "grpo" ? room - config.maxCompletionLength : room,
@@ -43,7 +48,7 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
   });
   return plan.objective === "grpo"
     ? new GrpoObjective({ model, reference, processor, rows, scorer, config: plan.config, maxTokensPerMicrobatch })
-    : new SftObjective({ processor, rows, maxTokensPerMicrobatch, maxTokens: room });
+    : new SftObjective({ processor, rows, promptsPerStep, maxTokensPerMicrobatch, maxTokens: room });
 }
 
 function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
@@ -58,5 +63,6 @@ function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: 
     epsilon: config.adamEpsilon,
     weightDecay: config.weightDecay,
     maxGradNorm: config.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : config.maxGradNorm,
+    seed: config.seed,
   };
 }

@@ -2,8 +2,8 @@ import { abortReason, isAbort, VlmR1Error } from "../errors/index.js";
 import type { RunEnd, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { RolloutGroup } from "./events.js";
-import { type LoopParts, trainStep } from "./loop.js";
-import type { Objective, PreparedStep, StepContext } from "./objective.js";
+import { isDone, trainStep } from "./loop.js";
+import type { RolloutReport as Rollout, StepContext } from "./objective.js";
 import { NAMED_ABOVE } from "./rows.js";
 import { isWhole, noteStatus, type OpenRun } from "./run.js";
 import { loadBest, saveForWaiting, saveRun } from "./run-checkpoints.js";
@@ -32,7 +32,7 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
     await noteStatus(run, "running");
     // What was due after the last step, where it was interrupted.
     await finishStep(run, signal);
-    while (run.state.step < run.parts.totalSteps && whyStop(run, options) === undefined) {
+    while (!isDone(run.parts, run.state) && whyStop(run, options) === undefined) {
       const advance = async () => {
         const report = await takeStep(run, signal);
         await finishStep(run, signal);
@@ -57,7 +57,7 @@ function whyStop(run: OpenRun, { stopReason }: StepsOptions): string | undefined
 async function conclude(run: OpenRun, { stopReason, finish }: StepsOptions): Promise<Ending> {
   const early = stoppedEarly(run);
   const reason = early ?? stopReason();
-  if (reason !== undefined && early === undefined && run.state.step < run.parts.totalSteps) {
+  if (reason !== undefined && early === undefined && !isDone(run.parts, run.state)) {
     return { status: "interrupted", reason };
   }
   checkTrained(run);
@@ -78,14 +78,14 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
   const context: StepContext = {
     signal,
     onProgress: (progress) => events.emitNow("progress", progress),
+    onRollout: (rollout) => tellRollout(run, rollout),
     warn: (message) => events.warn(message),
   };
   await run.saving;
   run.busy = true;
   try {
     const args = { step: state.step + 1 };
-    const told: LoopParts = { ...parts, objective: tellingRollouts(run, parts.objective) };
-    const report = await span("training step", () => trainStep(told, state, context), { args });
+    const report = await span("training step", () => trainStep(parts, state, context), { args });
     run.wholeAfter = state.updates;
     run.weightsOf = state.step;
     run.busy = false;
@@ -110,28 +110,16 @@ async function finishStep(run: OpenRun, signal: AbortSignal | undefined): Promis
   await run.events.flush();
 }
 
-/** The same objective; between sampling and learning the groups are shown to those who want to see them. */
-function tellingRollouts(run: OpenRun, objective: Objective): Objective {
-  const prepare: Objective["prepare"] = async (plan, context) => {
-    const prepared = await objective.prepare(plan, context);
-    if (prepared.completions.length === 0) return prepared;
-    // Nothing has changed yet: who wants a checkpoint now can have it.
-    run.busy = !isWhole(run);
-    await run.events.emit("rollout", { step: plan.step + 1, groups: groupsOf(prepared, run) });
-    await run.saving;
-    run.busy = true;
-    return prepared;
-  };
-  return {
-    iterations: objective.iterations,
-    prepare,
-    prefetch: (plan) => objective.prefetch(plan),
-    state: () => objective.state(),
-    restore: (state) => objective.restore(state),
-  };
+/** Shows the groups to those who want to see them, between sampling and learning. */
+async function tellRollout(run: OpenRun, { step, completions, metrics }: Rollout): Promise<void> {
+  // Nothing has changed yet: who wants a checkpoint now can have it.
+  run.busy = !isWhole(run);
+  await run.events.emit("rollout", { step, groups: groupsOf(completions, run), metrics });
+  await run.saving;
+  run.busy = true;
 }
 
-function groupsOf({ completions }: PreparedStep, { options: { plan } }: OpenRun): RolloutGroup[] {
+function groupsOf(completions: Rollout["completions"], { options: { plan } }: OpenRun): RolloutGroup[] {
   const each = plan.objective === "grpo" ? plan.config.numGenerations : 1;
   const groups: RolloutGroup[] = [];
   for (let first = 0; first < completions.length; first += each) {
