@@ -8,10 +8,13 @@ import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
 /**
  * Writes `metrics.jsonl` (a line per step and per evaluation) and `completions.jsonl` (a line per completion) into the
  * run's folder. When a run goes on from a checkpoint, lines of later steps are dropped first: they are written again.
+ * An evaluation that is made again, of the same weights, has its line already.
  */
 export class JsonlReporter implements Reporter {
   private readonly metricsPath: string;
   private readonly completionsPath: string;
+  /** Lines of evaluations. */
+  private evaluations = new Set<string>();
 
   constructor(
     directory: string,
@@ -23,7 +26,7 @@ export class JsonlReporter implements Reporter {
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
     await mkdir(outputDir, { recursive: true });
-    await keepUntil(this.metricsPath, firstStep);
+    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep));
     if (this.options.completions) await keepUntil(this.completionsPath, firstStep);
   }
 
@@ -37,7 +40,10 @@ export class JsonlReporter implements Reporter {
   }
 
   async onEvaluation(step: number, metrics: Metrics): Promise<void> {
-    await append(this.metricsPath, line({ step, ...metrics }));
+    const text = line({ step, ...metrics });
+    if (this.evaluations.has(text)) return;
+    this.evaluations.add(text);
+    await append(this.metricsPath, text);
   }
 }
 
@@ -56,24 +62,29 @@ function line(value: object): string {
 
 /** Characters that are written at once. */
 const CHUNK = 1 << 20;
+const EVALUATION = /^\{"step":\d+,"eval_/;
 
 /**
- * Drops the lines of steps after `lastStep`, and a last line that was torn. The file is written beside and renamed: a
- * run that is killed here keeps its record.
+ * Drops the lines of steps after `lastStep`, and a last line that was torn; gives those of evaluations that stay. The
+ * file is written beside and renamed: a run that is killed here keeps its record.
  */
-async function keepUntil(path: string, lastStep: number): Promise<void> {
-  await replaceFile(path, { what: "write" }, async (file) => {
+async function keepUntil(path: string, lastStep: number): Promise<string[]> {
+  const evaluations: string[] = [];
+  await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, async (file) => {
     if (lastStep === 0) return;
     let kept = "";
     for await (const text of linesOf(path)) {
       const step = stepOf(text);
-      if (step !== undefined && step <= lastStep) kept += `${text}\n`;
+      if (step === undefined || step > lastStep) continue;
+      kept += `${text}\n`;
+      if (EVALUATION.test(text)) evaluations.push(`${text}\n`);
       if (kept.length < CHUNK) continue;
       await file.appendFile(kept);
       kept = "";
     }
     await file.appendFile(kept);
   });
+  return evaluations;
 }
 
 function stepOf(text: string): number | undefined {

@@ -54,6 +54,8 @@ export interface RunEnd {
   step: number;
   /** The newest checkpoint. */
   checkpoint: string | undefined;
+  /** Why the run ended before its last step, where it was not for an error or a signal. */
+  reason?: string | undefined;
 }
 
 /**

@@ -32,7 +32,7 @@ export interface LoopState {
   step: number;
   /** Rows that were taken, which is where in the data the next step begins. */
   position: number;
-  /** Optimizer updates that were made. */
+  /** Optimizer updates that were made: in a step that fails between two of its own, more than its beginning had. */
   updates: number;
   numTokens: number;
   seconds: number;
@@ -55,12 +55,11 @@ export async function trainStep(parts: LoopParts, state: LoopState, context: Ste
   const prepared = await objective.prepare(planOf(parts, step, state.position), context);
   const position = Math.min(end, state.position + prepared.rows);
   if (step + 1 < totalSteps && position < end) objective.prefetch(planOf(parts, step + 1, position));
-  const update = prepared.updates === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  const update = prepared.updates === 0 ? {} : await updateWeights(parts, prepared, state, context);
   await objective.stepDone(step + 1);
   const seconds = (performance.now() - started) / 1000;
   state.step = step + 1;
   state.position = position;
-  state.updates += prepared.updates;
   state.numTokens += prepared.tokens;
   state.seconds += seconds;
   return {
@@ -79,10 +78,11 @@ function planOf({ order, end }: LoopParts, step: number, position: number): Step
 async function updateWeights(
   parts: LoopParts,
   prepared: PreparedStep,
-  step: number,
+  state: LoopState,
   context: StepContext,
 ): Promise<Metrics> {
   const { model, guards } = parts;
+  const { step } = state;
   const settings = parts.optimizer(step);
   const norms = { before: 0, after: 0, updates: 0 };
   for (let update = 0; update < prepared.updates; update += 1) {
@@ -95,6 +95,7 @@ async function updateWeights(
       continue;
     }
     const result = await span("optimizer step", () => model.step(settings));
+    state.updates += 1;
     guards.check(step, result, context.warn);
     norms.before += result.gradNorm;
     norms.after += result.gradNormClipped;

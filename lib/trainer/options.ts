@@ -12,6 +12,7 @@ import type { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { Reporter } from "../report/index.js";
 import type { RewardFunction } from "../rewards/index.js";
+import type { TrainerCallbacks } from "./events.js";
 import { checkGrpo } from "./grpo-rules.js";
 import { checkDataOptions } from "./run-data.js";
 
@@ -26,6 +27,8 @@ export interface InCode {
   engine?: Engine | undefined;
   /** Told of everything that happens, beside the files that a run writes. */
   reporters?: readonly Reporter[] | undefined;
+  /** Functions of one's own that are called as the run goes on, and may steer it. */
+  callbacks?: TrainerCallbacks | undefined;
 }
 
 type InFile = keyof InCode;
@@ -44,11 +47,21 @@ export interface ResolvedOptions {
   rewards: readonly (RewardFunction | string)[];
   engine: Engine | undefined;
   reporters: readonly Reporter[];
+  callbacks: TrainerCallbacks;
 }
 
 /** Checks options; what only code can give is set aside, and stands in the config by its name. */
 export function resolveOptions(options: TrainerOptions): ResolvedOptions {
-  const { objective = "grpo", dataset, evalDataset, rewards, engine, reporters = [], ...fields } = options;
+  const {
+    objective = "grpo",
+    dataset,
+    evalDataset,
+    rewards,
+    engine,
+    reporters = [],
+    callbacks = {},
+    ...fields
+  } = options;
   const input = {
     ...fields,
     dataset: typeof dataset === "string" ? dataset : "(rows)",
@@ -69,6 +82,7 @@ export function resolveOptions(options: TrainerOptions): ResolvedOptions {
     rewards: rewards ?? plan.config.rewards,
     engine,
     reporters,
+    callbacks,
   };
 }
 

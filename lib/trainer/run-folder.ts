@@ -4,6 +4,7 @@ import { parse, stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
+import { BEST_FILE } from "./best-checkpoint.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
 export type RunStatus = "running" | "interrupted" | "failed" | "finished";
@@ -12,6 +13,8 @@ export interface RunFile {
   status: RunStatus;
   step: number;
   totalSteps: number;
+  /** Why it ended before its last step, where it was not for an error or a signal. */
+  reason?: string;
 }
 
 const RUN_FILE = "run.json";
@@ -25,6 +28,7 @@ const OWN_FILES = [
   "before.json",
   "after.json",
   "summary.json",
+  BEST_FILE,
   TRACE_FILE,
 ];
 const OWN_FOLDERS = ["checkpoints"];
