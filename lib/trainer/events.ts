@@ -60,6 +60,8 @@ export interface TrainerEvents {
   /** Something that went wrong without stopping the run. */
   warning: string;
   end: RunEnd;
+  /** The trainer is disposed: nothing follows. */
+  close: undefined;
 }
 
 export type TrainerEventName = keyof TrainerEvents;
@@ -101,6 +103,8 @@ export interface TrainerCallbacks {
   onProfile?: Callback<"profile"> | undefined;
   onWarning?: Callback<"warning"> | undefined;
   onEnd?: Callback<"end"> | undefined;
+  /** The trainer is disposed: nothing follows. */
+  onClose?: Callback<"close"> | undefined;
 }
 
 interface Handler {
@@ -124,6 +128,7 @@ const CALLBACKS: { readonly [E in TrainerEventName]: keyof TrainerCallbacks } = 
   profile: "onProfile",
   warning: "onWarning",
   end: "onEnd",
+  close: "onClose",
 };
 
 /**
@@ -146,6 +151,7 @@ export class RunEvents {
       onProfile: (profile) => reporter.onProfile?.(profile),
       onWarning: (message) => reporter.onWarning?.(message),
       onEnd: (end) => reporter.onEnd?.(end),
+      onClose: () => reporter.onClose?.(),
     });
   }
 

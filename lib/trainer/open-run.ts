@@ -21,6 +21,7 @@ import { makeParts } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
+import { Watch } from "./watch.js";
 
 /** Opens all that a run needs, and brings it to where it goes on. What it throws leaves nothing open. */
 export async function openRun(host: RunHost, signal: AbortSignal | undefined): Promise<OpenRun> {
@@ -36,7 +37,8 @@ export async function openRun(host: RunHost, signal: AbortSignal | undefined): P
   const asked = config.maxTokensPerMicrobatch;
   const budget = from === undefined ? asked : await budgetToResume(from.runFolder, asked, warn);
   const onDownload = (progress: DownloadProgress) => events.emitNow("download", progress);
-  const session = await openSession(options, { names, budget, warn, onDownload, signal });
+  const onMeasured = (fraction: number) => events.emitNow("progress", { phase: "measuring", fraction });
+  const session = await openSession(options, { names, budget, warn, onDownload, onMeasured, signal });
   try {
     return await startRun(host, session, from);
   } catch (error) {
@@ -63,6 +65,7 @@ async function startRun(host: RunHost, session: Session, from: ResumePoint | und
     checkpoint: undefined,
     evaluationsSaved: 0,
     profiler: undefined,
+    watch: options.plan.objective === "grpo" ? new Watch(options.plan.config) : undefined,
     weightsOf: 0,
     wholeAfter: 0,
     busy: false,
@@ -104,6 +107,9 @@ async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   run.weightsOf = state.step;
   run.wholeAfter = state.updates;
   parts.objective.restore(state.objectiveState);
+  // Checkpoints of earlier versions have neither.
+  if (Object.keys(state.guards).length > 0) parts.guards.restore(state.guards);
+  if (Object.keys(state.watch).length > 0) run.watch?.restore(state.watch);
   const metric = bestMetricName(options.plan.config);
   if (!comparableBest(state, metric)) {
     warn(`the best checkpoint so far was that of ${state.best?.metric}; by ${metric} counting begins anew`);
