@@ -1,6 +1,7 @@
 #include "binding/loss_arguments.h"
 
 #include <limits>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -40,27 +41,25 @@ std::vector<std::vector<uint8_t>> read_mask(const Reader& reader, const Lengths&
   return read_per_completion<uint8_t>(reader, lengths);
 }
 
-// [group][completion][token], as it comes; empty where no array holds anything.
+// [group][completion][token], as it comes.
 template <typename T>
 std::vector<std::vector<std::vector<T>>> read_tokens(const Reader& reader) {
   std::vector<std::vector<std::vector<T>>> values;
-  bool empty = true;
   for (const Reader& group : reader.items()) {
     values.emplace_back();
-    for (const Reader& tokens : group.items()) {
-      values.back().push_back(elements(tokens, T()));
-      empty = empty && values.back().back().empty();
-    }
+    for (const Reader& tokens : group.items()) values.back().push_back(elements(tokens, T()));
   }
-  if (empty) values.clear();
   return values;
 }
 
-// The same, of these lengths where it is not empty.
+// The same of these lengths, or empty where no array holds anything.
 template <typename T>
 std::vector<std::vector<std::vector<T>>> read_tokens(const Reader& reader, const Lengths& lengths) {
   auto values = read_tokens<T>(reader);
-  if (values.empty()) return values;
+  bool empty = true;
+  for (const auto& group : values)
+    for (const auto& tokens : group) empty = empty && tokens.empty();
+  if (empty) return {};
   check_count(reader, "one per group", lengths.size(), values.size());
   for (size_t g = 0; g < values.size(); ++g) {
     const Reader group(reader.value(), reader.path() + "[" + std::to_string(g) + "]");
@@ -71,6 +70,12 @@ std::vector<std::vector<std::vector<T>>> read_tokens(const Reader& reader, const
     }
   }
   return values;
+}
+
+size_t count_tokens(const Lengths& lengths) {
+  size_t tokens = 0;
+  for (const auto& group : lengths) tokens = std::accumulate(group.begin(), group.end(), tokens);
+  return tokens;
 }
 
 double positive_or_zero(const Reader& reader) { return reader.number(0.0, kMaxDouble); }
@@ -115,8 +120,8 @@ Objective read_grpo(const Reader& reader, LossType type, const Lengths& lengths)
   objective.old_log_probs = read_tokens<float>(reader.field("oldLogProbs"), lengths);
   const Reader reference = reader.field("refLogProbs");
   objective.ref_log_probs = read_tokens<float>(reference, lengths);
-  check(objective.loss.beta == 0.0 || !objective.ref_log_probs.empty(), ErrorCode::kArgument, reference.path(),
-        ": expected log-probabilities of the reference, because beta > 0");
+  check(objective.loss.beta == 0.0 || !objective.ref_log_probs.empty() || count_tokens(lengths) == 0,
+        ErrorCode::kArgument, reference.path(), ": expected log-probabilities of the reference, because beta > 0");
   objective.keep = read_mask(reader.field("mask"), lengths);
   objective.token_mask = read_tokens<uint8_t>(reader.field("tokenMask"), lengths);
   return objective;

@@ -242,6 +242,20 @@ def advantage_cases():
     return cases
 
 
+def quantile_cases():
+    """torch.quantile in f32, whose rounding decides whether a token is just in."""
+    g = torch.Generator().manual_seed(10)
+    cases = []
+    for count in [1, 2, 7, 11, 100]:
+        values = torch.rand(count, generator=g) * 3
+        quantiles = [0.0, 1 - 0.2, 1 - 0.7, 0.5, 1 / 3, 0.123, 1.0]
+        cases.append({
+            "values": values.tolist(), "quantiles": quantiles,
+            "thresholds": [torch.quantile(values, q).item() for q in quantiles],
+        })
+    return cases
+
+
 def main():
     setup()
     inputs = {
@@ -260,6 +274,7 @@ def main():
         "note": "inputs are f32 values printed exactly; results are TRL's own code run in f64 on them; "
         "settings of a case are changes of the base",
         "inputs": listed, "base": BASE, "cases": loss_cases(inputs), "advantages": advantage_cases(),
+        "quantiles": quantile_cases(),
     }
     write_json(os.path.join(ROOT, "losses.json"), result)
     print(len(result["cases"]), "losses,", len(result["advantages"]), "advantage cases")
