@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { parseConfig } from "../config/index.js";
 import { type ComputeLossArgs, type ComputeLossResult, type GrpoLossArgs, loadAddon } from "../engine/index.js";
 import { fromNative, VlmR1Error } from "../errors/index.js";
-import { ClipTotals } from "./clip-totals.js";
+import { clipMetrics } from "./clip-metrics.js";
 import { highEntropyMask } from "./entropy-mask.js";
 import { type LossConfig, lossSchema, lossSettings } from "./loss-options.js";
 import { ScoredTokens, type TokenRows } from "./token-rows.js";
@@ -151,9 +151,7 @@ function callAddon(args: ComputeLossArgs): ComputeLossResult {
 function metricsOf(config: LossConfig, result: ComputeLossResult, withEntropy: boolean): Record<string, number> {
   const { lossType, gradientAccumulationSteps: steps } = config;
   const tokens = Math.max(1, result.tokens);
-  const clip = new ClipTotals();
-  clip.add(result.clip);
-  const metrics = clip.metrics(lossType);
+  const metrics = clipMetrics(lossType, result.clip);
   if (config.beta > 0) metrics.kl = result.klSum / tokens;
   if (withEntropy) metrics.entropy = result.entropySum / tokens;
   // Logged before it is divided by the steps of accumulation, where it is.

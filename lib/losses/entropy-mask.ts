@@ -6,7 +6,7 @@ import { VlmR1Error } from "../errors/index.js";
  *
  * @param entropies Of all tokens, in any number of arrays. NaN is refused.
  * @param quantile From 0 to 1. Throws `ERR_ARGUMENT`.
- * @returns NaN where there are no entropies.
+ * @returns Infinity where there are no entropies.
  */
 export function entropyThreshold(entropies: readonly ArrayLike<number>[], quantile: number): number {
   if (!(quantile >= 0 && quantile <= 1)) {
@@ -15,7 +15,7 @@ export function entropyThreshold(entropies: readonly ArrayLike<number>[], quanti
   const sorted = joined(entropies).sort();
   // Sorted, NaN is last.
   if (Number.isNaN(sorted.at(-1))) throw new VlmR1Error("ERR_ARGUMENT", "entropies: expected numbers, got NaN");
-  if (sorted.length === 0) return Number.NaN;
+  if (sorted.length === 0) return Number.POSITIVE_INFINITY;
   const last = sorted.length - 1;
   const rank = Math.min(last, Math.fround(Math.fround(quantile) * last));
   const below = sorted[Math.floor(rank)] as number;

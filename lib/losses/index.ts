@@ -1,4 +1,4 @@
-export { ClipTotals } from "./clip-totals.js";
+export { clipMetrics } from "./clip-metrics.js";
 export { type ComputeLossInput, type ComputeLossOptions, computeLoss, type LossResult } from "./compute-loss.js";
 export { entropyThreshold, highEntropyMask } from "./entropy-mask.js";
 export { lossSettings } from "./loss-options.js";

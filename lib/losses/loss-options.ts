@@ -41,6 +41,9 @@ export const lossSchema = z.object({
 
 export type LossConfig = z.output<typeof lossSchema>;
 
+/** What a ratio may be at most in cispo, where `epsilon_high` is that itself: epsilon would all but stop the training. */
+const CISPO_EPSILON_HIGH = 5;
+
 type Totals = "totalSequences" | "totalTokens" | "totalEntropyTokens";
 type SettingsConfig = Omit<
   LossConfig,
@@ -49,9 +52,10 @@ type SettingsConfig = Omit<
 
 /** Options as the engine's loss takes them; the denominators are a batch's own. */
 export function lossSettings(config: SettingsConfig): Omit<GrpoLossSettings, Totals> {
-  const { epsilon, epsilonHigh = epsilon, delta, offPolicyMaskThreshold } = config;
+  const { epsilon, lossType, delta, offPolicyMaskThreshold } = config;
+  const { epsilonHigh = lossType === "cispo" ? CISPO_EPSILON_HIGH : epsilon } = config;
   return {
-    kind: config.lossType,
+    kind: lossType,
     importanceSampling: config.importanceSamplingLevel,
     epsilon,
     epsilonHigh,

@@ -98,6 +98,21 @@ describe("a loss", () => {
     });
   });
 
+  it("bounds the ratio of cispo at 5 unless told otherwise", () => {
+    const far = {
+      ...SMALL,
+      lossType: "cispo" as const,
+      advantages: [1, 1],
+      oldLogProbs: LOGPS.map((row) => row.map(() => -4)),
+    };
+    // log p − old: 3 and 2; 3.5, 2.5 and 1. The last ratio, and no other, is below 5.
+    const bound = (max: number) => [3, 2, 3.5, 2.5, 1].map((r) => -Math.fround(Math.min(Math.exp(r), max) / 5));
+    const slopes = (more: object) => computeLoss({ ...far, ...more }).gradient.flatMap((row) => [...row]);
+    expect(slopes({})).toEqual(bound(5));
+    expect(slopes({ epsilonHigh: 10 })).toEqual(bound(10));
+    expect(computeLoss(far).metrics).toEqual({ cispo_clip_ratio: 0.8 });
+  });
+
   it("takes typed arrays, and options as configuration files spell them", () => {
     const typed = LOGPS.map((row) => Float32Array.from(row));
     const more = { loss_type: "grpo", lossType: undefined };
