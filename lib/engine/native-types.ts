@@ -15,6 +15,8 @@ export interface NativeAddon {
   cpuInfo(): { compiled: string[]; supported: string[]; selected: string; logicalCores: number };
   /** Why (or that) there is a CUDA device. */
   cudaInfo(): { available: boolean; reason: string };
+  /** A loss by itself, at once and on the caller's thread. Throws `ERR_SHAPE`, `ERR_ARGUMENT`. */
+  computeLoss(args: ComputeLossArgs): ComputeLossResult;
   Engine: new (options: NativeEngineOptions) => NativeEngine;
 }
 
@@ -376,6 +378,21 @@ export interface AccumulateResult {
   clip: ClipSums;
   /** Per group, per completion, per token: log-probabilities of this forward. */
   logProbs: Float32Array[][];
+}
+
+export interface ComputeLossArgs {
+  /** Per group, per completion, per token. */
+  logProbs: Float32Array[][];
+  /** The same; needed for the entropy bonus, else it may be empty. */
+  entropies: Float32Array[][];
+  loss: GrpoLossArgs | SftLossArgs;
+}
+
+export interface ComputeLossResult extends Omit<AccumulateResult, "logProbs"> {
+  /** d loss / d log-probability. */
+  gradient: Float32Array[][];
+  /** d loss / d entropy; empty without an entropy bonus. */
+  entropyGradient: Float32Array[][];
 }
 
 /** What bounds the step from the old policy did in a micro-batch. */

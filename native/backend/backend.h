@@ -76,6 +76,12 @@ struct Sampled {
   float logp = 0.0f;  // of the distribution that was sampled from
 };
 
+// Of Σ dentropy · entropy over rows, beside what flows through their log-probabilities.
+struct EntropyGrad {
+  Tensor entropy;   // [N]
+  Tensor dentropy;  // [N]
+};
+
 struct AdamWStep {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float bias_correction1, bias_correction2;  // 1 − βᵗ
@@ -176,9 +182,10 @@ class Backend {
   // -- Token log-probability. logits [N, V], target [N] i32; of softmax(logits / temperature): lse, logp, entropy [N].
   virtual void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
                           Tensor* entropy) = 0;
-  // logits = d/dlogits of Σ dlogp·logp, in place.
-  virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                               Tensor& logits) = 0;
+  // logits = d/dlogits of Σ dlogp·logp, in place; with `entropy`, which may be null, of Σ dlogp·logp +
+  // dentropy·entropy.
+  virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                               float temperature, Tensor& logits) = 0;
 
   // One token per row of logits [N, V], by inversion of the cumulative distribution. Order of the filters as in
   // transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.

@@ -250,10 +250,13 @@ class ProfiledBackend final : public Backend {
     const Span span("token_logp", [&] { return rows_work(logits, target, lse, logp, entropy); });
     inner_->token_logp(logits, target, temperature, lse, logp, entropy);
   }
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override {
-    const Span span("token_logp_grad", [&] { return rows_work(logits, logits, target, lse, dlogp); });
-    inner_->token_logp_grad(target, lse, dlogp, temperature, logits);
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override {
+    const Span span("token_logp_grad", [&] {
+      return entropy ? rows_work(logits, logits, target, lse, dlogp, entropy->entropy, entropy->dentropy)
+                     : rows_work(logits, logits, target, lse, dlogp);
+    });
+    inner_->token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override {

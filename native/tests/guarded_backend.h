@@ -112,9 +112,9 @@ class GuardedBackend final : public Backend {
                   Tensor* entropy) override {
     inner_.token_logp(logits, target, temperature, lse, logp, entropy);
   }
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override {
-    inner_.token_logp_grad(target, lse, dlogp, temperature, logits);
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override {
+    inner_.token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override {

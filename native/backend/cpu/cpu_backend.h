@@ -82,8 +82,8 @@ class CpuBackend final : public Backend {
 
   void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
                   Tensor* entropy) override;
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override;
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override;
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override;
 

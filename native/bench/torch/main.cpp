@@ -196,7 +196,7 @@ Case logprob_case(Backend& backend, const Json& spec) {
     Tensor lse = backend.empty({rows});
     Tensor logp = backend.empty({rows});
     const double forward = timed([&] { backend.token_logp(logits, target, 1.0f, lse, logp, nullptr); });
-    const double backward = timed([&] { backend.token_logp_grad(target, lse, gradient, 1.0f, logits); });
+    const double backward = timed([&] { backend.token_logp_grad(target, lse, gradient, nullptr, 1.0f, logits); });
     return Repetition{{{"forward", forward}, {"backward", backward}},
                       {norm_of(backend, logp), norm_of(backend, logits)}};
   };

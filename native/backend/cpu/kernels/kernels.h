@@ -167,6 +167,8 @@ struct KernelTable {
   void (*token_logp)(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                      float* entropy);
   void (*token_logp_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+  void (*token_logp_entropy_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse,
+                                  float dlogp, float entropy, float dentropy);
   // The largest element, minus infinity where there is none. NaN is passed over.
   float (*largest)(const float* x, int64_t n);
   // Σ e^((x − top) · factor) in double, the same bits on every instruction set; weights [n], or null, = its terms. The

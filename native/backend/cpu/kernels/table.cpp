@@ -38,6 +38,7 @@ const KernelTable& table() {
       dropout,
       token_logp,
       token_logp_grad,
+      token_logp_entropy_grad,
       largest,
       exp_sum,
       sum_squares,

@@ -37,6 +37,8 @@ void dropout(const float* x, uint64_t drop_below, float kept, uint64_t key, uint
 void token_logp(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                 float* entropy);
 void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+void token_logp_entropy_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp,
+                             float entropy, float dentropy);
 float largest(const float* x, int64_t n);
 double exp_sum(const float* x, int64_t n, float top, float factor, float* weights);
 double sum_squares(const float* x, int64_t n);
