@@ -22,7 +22,7 @@ export const lossFields = {
     .number()
     .min(0)
     .optional()
-    .describe("upper clipping range (default: epsilon); cispo: the largest ratio itself, for which 5 is usual"),
+    .describe("upper clipping range (default: epsilon); cispo: the largest ratio itself (default: 5)"),
   delta: z.number().gt(0).optional().describe("upper bound of the ratio, for two-sided clipping (default: none)"),
   sapoTemperaturePos: weight(1, "sapo: temperature of completions with a positive advantage"),
   sapoTemperatureNeg: weight(1.05, "sapo: temperature of the others"),

@@ -30,6 +30,8 @@ const TrainerStateSchema = z.object({
   trainableParameters: z.int(),
   promptsPerStep: z.int(),
   shuffleDataset: z.boolean(),
+  /** Optimizer updates that were made. */
+  updates: z.int().default(0),
   numTokens: z.number(),
   /** Time spent in steps. */
   seconds: z.number(),

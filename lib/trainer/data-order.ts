@@ -47,6 +47,16 @@ export class DataOrder {
     });
   }
 
+  /** Rows from a position on, fewer where the run ends. */
+  take(position: number, count: number, end = Number.POSITIVE_INFINITY): Place[] {
+    const { rows } = this.options;
+    return Array.from({ length: Math.max(0, Math.min(count, end - position)) }, (_, index) => {
+      const at = position + index;
+      const epoch = Math.floor(at / rows);
+      return { row: this.orderOf(epoch)[at % rows] as number, epoch, position: at };
+    });
+  }
+
   private orderOf(epoch: number): Uint32Array {
     if (this.cached?.epoch !== epoch) {
       const { rows, seed, shuffle } = this.options;

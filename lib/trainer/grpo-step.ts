@@ -1,143 +1,190 @@
 import type { GrpoConfig } from "../config/train-schema.js";
-import type { AccumulateResult, GrpoLossArgs, NativeGroup } from "../engine/index.js";
+import type { AccumulateResult, GrpoLossArgs, TokenScores } from "../engine/index.js";
+import { entropyThreshold } from "../losses/entropy-mask.js";
 import type { CompletionRecord, Metrics } from "../report/index.js";
-import { expectedAnswer } from "../rewards/answer.js";
-import { ClipStatistics } from "./clip-statistics.js";
+import { span } from "../report/spans.js";
+import type { EntropyControl } from "./entropy-control.js";
+import { GrpoSums } from "./grpo-sums.js";
+import type { JudgedGroup } from "./judge.js";
 import { lossSettings } from "./loss-settings.js";
+import { groupTokens, packGroups } from "./micro-batches.js";
 import type { MicroBatch, PreparedStep } from "./objective.js";
-import type { Group } from "./rollout.js";
-
-/** A group of completions with what the rewards say of them; arrays are per completion. */
-export interface JudgedGroup {
-  group: Group;
-  native: NativeGroup;
-  advantages: Float32Array;
-  /** Per reward. */
-  rewards: (number | null)[][];
-  /** 0: left out of the loss. */
-  mask: Uint8Array;
-}
 
 export interface GrpoStepParts {
   config: GrpoConfig;
-  all: readonly JudgedGroup[];
-  /** The groups that are trained on, packed. */
-  batches: readonly (readonly JudgedGroup[])[];
-  reference: ReadonlyMap<JudgedGroup, Float32Array[]>;
-  rewardNames: readonly string[];
+  /** The groups of each optimizer update; all of them are gone through `numIterations` times. */
+  chunks: readonly (readonly JudgedGroup[])[];
+  rows: number;
+  tokens: number;
+  completions: readonly CompletionRecord[];
+  /** Of the rollout. */
   metrics: Metrics;
+  entropy: EntropyControl;
+  reference: ReadonlyMap<JudgedGroup, TokenScores[]>;
+  /** The policy as it is now, by teacher forcing. */
+  score(groups: readonly JudgedGroup[], signal: AbortSignal | undefined): Promise<Map<JudgedGroup, TokenScores[]>>;
+  /** Packed tokens of a micro-batch. */
+  budget: number;
+}
+
+/** Losses with one denominator for all updates of a rollout: every token of it weighs the same. */
+const ROLLOUT_WIDE: ReadonlySet<string> = new Set(["dapo", "cispo", "vespo"]);
+
+/** What one update is made of. */
+interface Update {
+  /** The groups that are trained on, packed. */
+  batches: JudgedGroup[][];
+  /** Per completion, per token; empty where all tokens are learned from. */
+  tokenMask: Map<JudgedGroup, Uint8Array[]>;
+  /** Sum and number of the entropies that were seen before the update, where tokens are chosen by them. */
+  entropy: { sum: number; tokens: number } | undefined;
+  totals: Pick<GrpoLossArgs, "totalSequences" | "totalTokens" | "totalEntropyTokens">;
 }
 
 /** The sampled and judged groups of one step, and what the engine measures on them. */
 export class GrpoStep implements PreparedStep {
-  /** Log-probabilities of the first pass, before any update: π_old of the later ones. */
+  /** Log-probabilities of the first update's forward pass, before the policy moved. */
   private readonly old = new Map<JudgedGroup, Float32Array[]>();
-  private readonly sums = { loss: 0, tokens: 0, entropy: 0, kl: 0 };
-  private readonly difference = { sum: 0, max: 0, tokens: 0 };
-  private readonly clip = new ClipStatistics();
+  private readonly sums: GrpoSums;
+  private current: Update | undefined;
 
-  constructor(private readonly parts: GrpoStepParts) {}
+  constructor(private readonly parts: GrpoStepParts) {
+    this.sums = new GrpoSums(parts.config);
+  }
 
-  get groups(): number {
-    return this.parts.all.length;
+  get rows(): number {
+    return this.parts.rows;
+  }
+
+  get updates(): number {
+    return this.parts.chunks.length * this.parts.config.numIterations;
   }
 
   get tokens(): number {
-    let sum = 0;
-    for (const { native } of this.parts.all) {
-      for (const completion of native.completions) sum += native.prompt.tokens.length + completion.length;
-    }
-    return sum;
+    return this.parts.tokens;
   }
 
   get completions(): readonly CompletionRecord[] {
-    return this.parts.all.flatMap(({ group, advantages, rewards }) =>
-      group.completions.map(({ tokens, finishReason }, index) => ({
-        id: group.row.id,
-        completion: group.texts[index] ?? "",
-        solution: expectedAnswer(group.row.solution),
-        rewards: Object.fromEntries(this.parts.rewardNames.map((name, i) => [name, rewards[index]?.[i] ?? null])),
-        advantage: advantages[index] ?? 0,
-        tokens: tokens.length,
-        finishReason,
-      })),
-    );
+    return this.parts.completions;
   }
 
-  microBatches(iteration: number): MicroBatch[] {
-    return this.parts.batches.map((batch) => ({
+  async microBatches(update: number, signal: AbortSignal | undefined): Promise<MicroBatch[]> {
+    const { chunks, budget } = this.parts;
+    const chunk = chunks[update % chunks.length] ?? [];
+    const { tokenMask, entropy } = await this.chooseTokens(chunk, signal);
+    const kept = this.needsAll ? chunk : chunk.filter(({ advantages }) => advantages.some((value) => value !== 0));
+    const batches = packGroups(kept, budget, ({ native }) => groupTokens(native));
+    this.current = { batches, tokenMask, entropy, totals: this.totalsOf(chunk, tokenMask) };
+    this.sums.addUpdate(chunk.length, kept.length);
+    return batches.map((batch) => ({
       groups: batch.map(({ native }) => native),
-      loss: this.lossArgs(batch, iteration),
+      loss: this.lossArgs(batch, this.current as Update, update),
     }));
   }
 
-  private lossArgs(batch: readonly JudgedGroup[], iteration: number): GrpoLossArgs {
-    const { config, reference } = this.parts;
+  /** Without KL and entropy terms a group without advantage adds nothing to the gradient. */
+  private get needsAll(): boolean {
+    return this.parts.config.beta > 0 || this.parts.entropy.enabled;
+  }
+
+  private lossArgs(batch: readonly JudgedGroup[], { tokenMask, totals }: Update, update: number): GrpoLossArgs {
+    const { config, reference, entropy } = this.parts;
+    // Where the policy has not moved yet it is its own old one.
+    const old = update === 0 ? [] : batch.map((judged) => this.old.get(judged) ?? sampledLogProbs(judged));
+    const logProbsOf = (judged: JudgedGroup) => (reference.get(judged) ?? []).map(({ logProbs }) => logProbs);
     return {
       ...lossSettings(config),
+      entropyCoef: entropy.applied,
       temperature: config.temperature,
       advantages: batch.map(({ advantages }) => advantages),
-      oldLogProbs: iteration === 0 ? [] : batch.map((judged) => this.old.get(judged) ?? []),
-      refLogProbs: config.beta > 0 ? batch.map((judged) => reference.get(judged) ?? []) : [],
+      oldLogProbs: old,
+      refLogProbs: config.beta > 0 ? batch.map(logProbsOf) : [],
       mask: batch.map(({ mask }) => mask),
-      tokenMask: [],
-      ...this.denominators(),
-      totalEntropyTokens: 1,
+      tokenMask: tokenMask.size === 0 ? [] : batch.map((judged) => tokenMask.get(judged) ?? []),
+      ...totals,
     };
   }
 
-  /** Over every group of the step, those that are skipped for want of an advantage too: they still weigh in the mean. */
-  private denominators(): { totalSequences: number; totalTokens: number } {
-    let totalSequences = 0;
-    let totalTokens = 0;
-    for (const { native, mask } of this.parts.all) {
-      totalSequences += mask.length;
-      for (const [index, completion] of native.completions.entries())
-        totalTokens += mask[index] ? completion.length : 0;
+  /** The tokens of highest entropy under the policy as it is now, over all of the update's completions. */
+  private async chooseTokens(
+    chunk: readonly JudgedGroup[],
+    signal: AbortSignal | undefined,
+  ): Promise<Pick<Update, "tokenMask" | "entropy">> {
+    const { topEntropyQuantile } = this.parts.config;
+    const tokenMask: Update["tokenMask"] = new Map();
+    if (topEntropyQuantile >= 1) return { tokenMask, entropy: undefined };
+    const scores = await span("entropies", () => this.parts.score(chunk, signal));
+    const scored = chunk.flatMap((judged) =>
+      (scores.get(judged) ?? []).filter((_, index) => judged.mask[index] !== 0).map(({ entropy }) => entropy),
+    );
+    const threshold = entropyThreshold(scored, 1 - topEntropyQuantile);
+    const seen = { sum: 0, tokens: 0 };
+    for (const judged of chunk) {
+      const masks = (scores.get(judged) ?? []).map(({ entropy }) =>
+        Uint8Array.from(entropy, (h) => Number(h >= threshold)),
+      );
+      tokenMask.set(judged, masks);
     }
-    return { totalSequences, totalTokens: Math.max(1, totalTokens) };
+    for (const entropies of scored) {
+      for (const value of entropies) {
+        if (value < threshold) continue;
+        seen.sum += value;
+        seen.tokens += 1;
+      }
+    }
+    return { tokenMask, entropy: seen };
   }
 
-  observe(iteration: number, index: number, result: AccumulateResult): void {
-    this.sums.loss += result.loss;
-    this.sums.tokens += result.tokens;
-    this.sums.entropy += result.entropySum;
-    this.sums.kl += result.klSum;
-    for (const [i, judged] of (this.parts.batches[index] ?? []).entries()) {
+  /** Over every group of the update, those that are skipped for want of an advantage too: they still weigh in the mean. */
+  private totalsOf(chunk: readonly JudgedGroup[], tokenMask: Update["tokenMask"]): Update["totals"] {
+    const { config, chunks } = this.parts;
+    const wide = ROLLOUT_WIDE.has(config.lossType);
+    const totalTokens = wide ? keptTokens(chunks.flat()) / chunks.length : keptTokens(chunk);
+    return {
+      totalSequences: chunk.reduce((sum, { mask }) => sum + mask.length, 0),
+      totalTokens: Math.max(1, totalTokens),
+      totalEntropyTokens: Math.max(1, tokenMask.size === 0 ? keptTokens(chunk) : keptTokens(chunk, tokenMask)),
+    };
+  }
+
+  observe(update: number, index: number, result: AccumulateResult): void {
+    this.sums.add(result);
+    if (update > 0) return;
+    for (const [i, judged] of (this.current?.batches[index] ?? []).entries()) {
       const logProbs = result.logProbs[i] ?? [];
-      if (iteration === 0) {
-        this.old.set(judged, logProbs);
-        this.compareWithRollout(judged.group, logProbs);
-      }
-      this.clip.add(judged, logProbs, this.old.get(judged) ?? [], this.parts.config);
+      this.old.set(judged, logProbs);
+      this.sums.compare(logProbs, sampledLogProbs(judged));
     }
   }
 
-  /** The forward of training against that of sampling: exactly equal on the CPU. */
-  private compareWithRollout({ completions }: Group, logProbs: readonly Float32Array[]): void {
-    for (const [index, completion] of completions.entries()) {
-      const trained = logProbs[index] as Float32Array;
-      for (const [token, sampled] of completion.logProbs.entries()) {
-        const difference = Math.abs((trained[token] as number) - sampled);
-        this.difference.sum += difference;
-        this.difference.tokens += 1;
-        // A NaN must show, and stay.
-        if (difference > this.difference.max || Number.isNaN(difference)) this.difference.max = difference;
-      }
-    }
+  updateDone(): void {
+    const { sum, tokens } = this.current?.entropy ?? this.sums.entropyOfUpdate();
+    this.parts.entropy.observe(sum / tokens);
   }
 
   metrics(): Metrics {
-    const { config, metrics, batches } = this.parts;
-    const out: Metrics = { loss: this.sums.loss / config.numIterations, ...metrics };
-    // Where no group was trained on, nothing of the following was measured.
-    if (batches.length === 0) return out;
-    const tokens = Math.max(1, this.sums.tokens);
-    out.entropy = this.sums.entropy / tokens;
-    if (config.beta > 0) out.kl = this.sums.kl / tokens;
-    Object.assign(out, this.clip.metrics());
-    out["sampling/sampling_logp_difference/mean"] = this.difference.sum / Math.max(1, this.difference.tokens);
-    out["sampling/sampling_logp_difference/max"] = this.difference.max;
-    return out;
+    const { entropy, metrics } = this.parts;
+    return {
+      ...metrics,
+      ...this.sums.metrics(Math.max(1, this.updates)),
+      ...(entropy.enabled ? { entropy_coef: entropy.current } : {}),
+    };
   }
+}
+
+/** As they were when the completions were drawn: of the policy before the step's first update. */
+function sampledLogProbs({ group }: JudgedGroup): Float32Array[] {
+  return group.completions.map(({ logProbs }) => logProbs);
+}
+
+function keptTokens(groups: readonly JudgedGroup[], tokenMask?: Update["tokenMask"]): number {
+  let sum = 0;
+  for (const judged of groups) {
+    for (const [index, { length }] of judged.native.completions.entries()) {
+      if (judged.mask[index] === 0) continue;
+      const chosen = tokenMask?.get(judged)?.[index];
+      sum += chosen === undefined ? length : chosen.reduce((count, kept) => count + kept, 0);
+    }
+  }
+  return sum;
 }

@@ -1,16 +1,20 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { Model, SamplingArgs } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
+import type { Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { Scorer } from "../rewards/score.js";
-import { computeAdvantages } from "./advantages.js";
-import { GrpoStep, type JudgedGroup } from "./grpo-step.js";
-import { groupTokens, packGroups } from "./micro-batches.js";
+import { type BatchPlan, batchPlan } from "./batch-plan.js";
+import { EntropyControl } from "./entropy-control.js";
+import { GrpoStep } from "./grpo-step.js";
+import { type JudgedGroup, judge, scoreGroups } from "./judge.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import type { Reference } from "./reference.js";
-import { type Group, rollout } from "./rollout.js";
-import { lengthMetrics, rewardMetrics } from "./rollout-metrics.js";
+import { rollout } from "./rollout.js";
+import { completionRecords, lengthMetrics, rewardMetrics, tokensRead } from "./rollout-metrics.js";
 import type { RowSource } from "./rows.js";
+import { type SampledGroups, sampleGroups } from "./sample-groups.js";
+import { tokenScores } from "./token-scores.js";
 
 export interface GrpoParts {
   model: Model;
@@ -25,41 +29,71 @@ export interface GrpoParts {
 
 /** Group-relative policy optimisation: samples a group of completions per row and learns from their rewards. */
 export class GrpoObjective implements Objective {
-  constructor(private readonly parts: GrpoParts) {}
+  private readonly plan: BatchPlan;
+  private readonly entropy: EntropyControl;
 
-  get iterations(): number {
-    return this.parts.config.numIterations;
+  constructor(private readonly parts: GrpoParts) {
+    this.plan = batchPlan(parts.config);
+    this.entropy = new EntropyControl(parts.config);
   }
 
-  state(): Record<string, number> {
-    return {};
-  }
-
-  restore(): void {}
-
-  prefetch({ places }: StepPlan): void {
-    this.parts.rows.prefetch(places);
+  prefetch({ position, take }: StepPlan): void {
+    this.parts.rows.prefetch(take(position, this.plan.promptsPerRollout));
   }
 
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
-    const { config, model, processor, rows } = this.parts;
-    const placed = await span("rows", () => rows.take(plan.places, context));
-    const options = this.rolloutOptions();
-    const groups = await span("rollout", () => rollout(model, processor, placed, options, context));
-    const { judged, metrics } = await this.judge(groups, plan.step, context);
-    // With beta = 0 a group without advantage adds nothing to the gradient; with KL every group does.
-    const kept = config.beta > 0 ? judged : judged.filter(({ advantages }) => advantages.some((value) => value !== 0));
-    const reference = await span("reference", () => this.referenceLogProbs(kept, context));
-    const skipped = groups.length === 0 ? 0 : 1 - kept.length / groups.length;
-    const micro = packGroups(kept, this.parts.maxTokensPerMicrobatch, ({ native }) => groupTokens(native));
+    const { config } = this.parts;
+    const sampled = await sampleGroups({
+      count: this.plan.promptsPerRollout,
+      config,
+      ...plan,
+      sample: (places) => this.sample(places, plan.step, context),
+      warn: context.warn,
+    });
+    const { judged } = judge(sampled.kept, config);
+    const metrics = this.rolloutMetrics(sampled);
+    const completions = completionRecords(sampled.all, judged, this.rewardNames);
+    await context.onRollout?.({ step: plan.step + 1, completions, metrics });
+    const chunks = this.chunksOf(judged);
     return new GrpoStep({
       config,
-      all: judged,
-      batches: micro,
-      reference,
-      rewardNames: this.parts.scorer.rewards.map(({ name }) => name),
-      metrics: groups.length === 0 ? {} : { ...metrics, ...lengthMetrics(groups), frac_groups_skipped: skipped },
+      chunks,
+      rows: sampled.rows,
+      tokens: tokensRead(sampled.all),
+      completions,
+      metrics,
+      entropy: this.entropy,
+      reference: await span("reference", () => this.referenceScores(judged, context)),
+      score: (groups, signal) => this.score(this.parts.model, groups, signal),
+      budget: this.parts.maxTokensPerMicrobatch,
     });
+  }
+
+  /** The reference follows the policy where that is asked for. */
+  async stepDone(done: number): Promise<void> {
+    const { reference, model, config } = this.parts;
+    if (reference?.follow === undefined || done % config.refModelSyncSteps !== 0) return;
+    await reference.follow(model, config.refModelMixupAlpha);
+  }
+
+  state(): Record<string, number> {
+    return this.entropy.state();
+  }
+
+  restore(state: Readonly<Record<string, number>>): void {
+    this.entropy.restore(state);
+  }
+
+  private get rewardNames(): string[] {
+    return this.parts.scorer.rewards.map(({ name }) => name);
+  }
+
+  private async sample(places: Parameters<RowSource["take"]>[0], step: number, context: StepContext) {
+    const { model, processor, rows, scorer, config } = this.parts;
+    const placed = await span("rows", () => rows.take(places, context));
+    const options = this.rolloutOptions();
+    const groups = await span("rollout", () => rollout(model, processor, placed, options, context));
+    return scoreGroups(scorer, groups, config, step, context);
   }
 
   private rolloutOptions() {
@@ -76,53 +110,42 @@ export class GrpoObjective implements Objective {
     return { numGenerations: config.numGenerations, maxNumSeqs: config.maxNumSeqs, sampling, seed: config.seed };
   }
 
-  private async judge(groups: readonly Group[], step: number, context: StepContext) {
-    const { config, scorer } = this.parts;
-    const items = groups.flatMap(({ row, texts }) => texts.map((completion) => ({ row, completion })));
-    const options = { step, evaluation: false, timeLimit: config.rewardTimeout * 1000, signal: context.signal };
-    const { values, failures } = await span("rewards", () => scorer.score(items, options));
-    for (const { reward, row, message } of failures) context.warn(`reward ${reward}, row ${row}: ${message}`);
-    const { advantages, combined, zeroStdShare } = computeAdvantages(values, {
-      numGenerations: config.numGenerations,
-      weights: config.rewardWeights,
-      scaleRewards: config.scaleRewards,
-    });
-    const names = scorer.rewards.map(({ name }) => name);
-    const judged = groups.map((group, index): JudgedGroup => {
-      const from = index * config.numGenerations;
-      const to = from + config.numGenerations;
-      return {
-        group,
-        native: { prompt: group.prompt, completions: group.completions.map(({ tokens }) => tokens) },
-        advantages: advantages.slice(from, to),
-        rewards: values.slice(from, to),
-        mask: Uint8Array.from(group.completions, ({ finishReason }) =>
-          config.maskTruncatedCompletions && finishReason === "length" ? 0 : 1,
-        ),
-      };
-    });
-    const metrics = { ...rewardMetrics(names, values, combined), frac_reward_zero_std: zeroStdShare };
-    return { judged, metrics };
+  /** Of all that was sampled, what was dropped too: that is what the policy is like. */
+  private rolloutMetrics({ all, kept, rounds }: SampledGroups): Metrics {
+    const { config } = this.parts;
+    if (all.length === 0) return {};
+    const values = all.flatMap(({ rewards }) => rewards);
+    const combined = all.flatMap((scored) => scored.combined);
+    const dropped = { "dynamic_sampling/dropped_groups": all.length - kept.length, "dynamic_sampling/rounds": rounds };
+    return {
+      ...rewardMetrics(this.rewardNames, values, combined),
+      frac_reward_zero_std: judge(all, config).zeroStdShare,
+      ...lengthMetrics(all.map(({ group }) => group)),
+      ...(config.dynamicSampling ? dropped : {}),
+    };
   }
 
-  /** By group. */
-  private async referenceLogProbs(
-    groups: readonly JudgedGroup[],
-    { signal }: StepContext,
-  ): Promise<Map<JudgedGroup, Float32Array[]>> {
-    const { reference, config, maxTokensPerMicrobatch } = this.parts;
-    const found = new Map<JudgedGroup, Float32Array[]>();
-    if (reference === undefined) return found;
-    for (const batch of packGroups(groups, maxTokensPerMicrobatch, ({ native }) => groupTokens(native))) {
-      const natives = batch.map(({ native }) => native);
-      const scores = await reference.logProbs({ groups: natives, temperature: config.temperature, signal });
-      for (const [index, judged] of batch.entries()) {
-        found.set(
-          judged,
-          (scores[index] ?? []).map(({ logProbs }) => logProbs),
-        );
-      }
+  /** The groups of each optimizer update. */
+  private chunksOf(judged: readonly JudgedGroup[]): JudgedGroup[][] {
+    const { promptsPerUpdate } = this.plan;
+    const chunks: JudgedGroup[][] = [];
+    for (let from = 0; from < judged.length; from += promptsPerUpdate) {
+      chunks.push(judged.slice(from, from + promptsPerUpdate));
     }
-    return found;
+    return chunks;
+  }
+
+  private async referenceScores(groups: readonly JudgedGroup[], { signal }: StepContext) {
+    const { reference } = this.parts;
+    return reference === undefined ? new Map() : this.score(reference, groups, signal);
+  }
+
+  private score(
+    model: Pick<Reference, "logProbs">,
+    groups: readonly JudgedGroup[],
+    signal: AbortSignal | undefined,
+  ): ReturnType<typeof tokenScores> {
+    const { config, maxTokensPerMicrobatch: budget } = this.parts;
+    return tokenScores(model, groups, { temperature: config.temperature, budget, signal });
   }
 }

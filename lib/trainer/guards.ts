@@ -13,15 +13,16 @@ export class Guards {
 
   constructor(private readonly lastCheckpoint: () => string | undefined) {}
 
-  check(step: number, result: StepResult, warn: (message: string) => void): void {
+  /** Whether an update was made. Throws `ERR_NON_FINITE` after too many in a row that were not. */
+  check(step: number, result: StepResult & { loss: number }, warn: (message: string) => void): boolean {
     if (!result.skipped) {
       this.skippedInRow = 0;
-      return;
+      return true;
     }
     this.skippedInRow += 1;
     const names = result.nonFinite.join(", ");
     warn(`step ${step + 1}: the gradient is not finite (${names}); the weights were left as they are`);
-    if (this.skippedInRow < PATIENCE) return;
+    if (this.skippedInRow < PATIENCE) return false;
     const checkpoint = this.lastCheckpoint();
     throw new VlmR1Error(
       "ERR_NON_FINITE",

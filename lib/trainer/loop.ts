@@ -1,26 +1,28 @@
-import type { Model, StepArgs, StepOptions } from "../engine/index.js";
+import type { Model, StepArgs, StepOptions, StepResult } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { DataOrder } from "./data-order.js";
 import type { Guards } from "./guards.js";
-import type { Objective, PreparedStep, StepContext } from "./objective.js";
+import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import { RandomStream } from "./random.js";
 
 /** Keeps the adapter's dropout apart from other random numbers of the same seed. */
 const DROPOUT = 1;
 
+export type OptimizerSettings = StepOptions & Pick<StepArgs, "learningRate">;
+
 export interface LoopParts {
   model: Model;
   objective: Objective;
-  order: DataOrder;
+  order: Pick<DataOrder, "take">;
   rows: number;
   totalSteps: number;
   seed: number;
   /** The run's last position in the data. */
   end: number;
   /** The optimizer's settings for a step, from 0. */
-  optimizer(step: number): StepOptions & { learningRate: StepArgs["learningRate"] };
+  optimizer(step: number): OptimizerSettings;
   guards: Guards;
 }
 
@@ -28,34 +30,50 @@ export interface LoopParts {
 export interface LoopState {
   /** Steps that are done. */
   step: number;
+  /** Rows that were taken, which is where in the data the next step begins. */
+  position: number;
+  /** Optimizer updates that were made. */
+  updates: number;
   numTokens: number;
   seconds: number;
 }
 
+/** Dynamic sampling may use up the data in fewer steps than were planned. */
+export function isDone({ totalSteps, end }: LoopParts, { step, position }: LoopState): boolean {
+  return step >= totalSteps || position >= end;
+}
+
 /**
- * One step: rows → completions and rewards (or answers) → micro-batches → update. Interrupted before the first update,
+ * One step: rows → completions and rewards (or answers) → micro-batches → updates. Interrupted before the first update,
  * it leaves no trace and rejects; after that it is finished, so that the weights are always those of a whole step.
  */
 export async function trainStep(parts: LoopParts, state: LoopState, context: StepContext): Promise<StepReport> {
-  const { order, objective, rows, end, totalSteps } = parts;
+  const { objective, rows, end, totalSteps } = parts;
   const started = performance.now();
   const { step } = state;
   throwIfAborted(context.signal);
-  const places = order.placesOf(step, end);
-  const prepared = await objective.prepare({ step, places }, context);
-  if (step + 1 < totalSteps) objective.prefetch({ step: step + 1, places: order.placesOf(step + 1, end) });
-  const update = prepared.groups === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  const prepared = await objective.prepare(planOf(parts, step, state.position), context);
+  const position = Math.min(end, state.position + prepared.rows);
+  if (step + 1 < totalSteps && position < end) objective.prefetch(planOf(parts, step + 1, position));
+  const update = prepared.updates === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  await objective.stepDone(step + 1);
   const seconds = (performance.now() - started) / 1000;
   state.step = step + 1;
+  state.position = position;
+  state.updates += prepared.updates;
   state.numTokens += prepared.tokens;
   state.seconds += seconds;
   return {
     step: state.step,
     totalSteps,
-    epoch: ((places.at(-1)?.position ?? 0) + 1) / rows,
+    epoch: position / rows,
     metrics: { ...prepared.metrics(), ...update, num_tokens: state.numTokens, step_time: seconds },
     completions: prepared.completions,
   };
+}
+
+function planOf({ order, end }: LoopParts, step: number, position: number): StepPlan {
+  return { step, position, take: (from, count) => order.take(from, count, end) };
 }
 
 async function updateWeights(
@@ -64,37 +82,60 @@ async function updateWeights(
   step: number,
   context: StepContext,
 ): Promise<Metrics> {
-  const { model, objective, guards } = parts;
+  const { model, guards } = parts;
   const settings = parts.optimizer(step);
-  let gradNorm = 0;
-  for (let iteration = 0; iteration < objective.iterations; iteration += 1) {
+  const norms = { before: 0, after: 0 };
+  let skipped = 0;
+  for (let update = 0; update < prepared.updates; update += 1) {
     // Once the weights have changed the step cannot be dropped any more.
-    const signal = iteration === 0 ? context.signal : undefined;
-    await accumulate(parts, prepared, { step, iteration }, { ...context, signal });
-    const result = await span("optimizer step", () => model.step(settings));
-    guards.check(step, result, context.warn);
-    gradNorm += result.gradNorm / objective.iterations;
+    const signal = update === 0 ? context.signal : undefined;
+    const loss = await accumulate(parts, prepared, { step, update }, { ...context, signal });
+    const result = await takeStep(model, settings, loss);
+    if (!guards.check(step, { ...result, loss }, context.warn)) skipped += 1;
+    norms.before += result.gradNorm / prepared.updates;
+    norms.after += result.gradNormClipped / prepared.updates;
   }
-  return { grad_norm: gradNorm, learning_rate: settings.learningRate.language };
+  const { vision, merger, language } = settings.learningRate;
+  const several = vision !== language || merger !== language;
+  return {
+    grad_norm: norms.before,
+    grad_norm_clipped: norms.after,
+    learning_rate: language,
+    ...(several ? { "learning_rate/vision": vision, "learning_rate/merger": merger } : {}),
+    num_updates: prepared.updates,
+    num_skipped_updates: skipped,
+  };
 }
 
+/** An update from a loss that is not finite is left out: its gradient says nothing. */
+async function takeStep(model: Model, settings: OptimizerSettings, loss: number): Promise<StepResult> {
+  if (Number.isFinite(loss)) return span("optimizer step", () => model.step(settings));
+  await model.zeroGradients();
+  return { gradNorm: Number.NaN, gradNormClipped: Number.NaN, skipped: true, nonFinite: [], nonFiniteWeights: [] };
+}
+
+/** Forward and backward of all that one update is made of; the loss. */
 async function accumulate(
-  { model, objective, seed }: LoopParts,
+  { model, seed }: LoopParts,
   prepared: PreparedStep,
-  { step, iteration }: { step: number; iteration: number },
+  { step, update }: { step: number; update: number },
   { signal, onProgress }: StepContext,
-): Promise<void> {
-  const batches = prepared.microBatches(iteration);
+): Promise<number> {
+  let loss = 0;
   try {
+    const batches = await prepared.microBatches(update, signal);
     for (const [index, batch] of batches.entries()) {
-      const dropoutSeed = new RandomStream(seed, DROPOUT, step, iteration, index).next();
+      const dropoutSeed = new RandomStream(seed, DROPOUT, step, update, index).next();
       const result = await span("micro-batch", () => model.accumulate({ ...batch, dropoutSeed, signal }));
-      prepared.observe(iteration, index, result);
-      onProgress({ phase: "training", fraction: (iteration + (index + 1) / batches.length) / objective.iterations });
+      prepared.observe(update, index, result);
+      loss += result.loss;
+      onProgress({ phase: "training", fraction: (update + (index + 1) / batches.length) / prepared.updates });
     }
     throwIfAborted(signal);
+    prepared.updateDone(update);
+    return loss;
   } catch (error) {
-    // Half a step's gradients must not leak into the next one.
+    // Half an update's gradients must not leak into the next one.
     if (!model.disposed) await model.zeroGradients();
     throw error;
   }

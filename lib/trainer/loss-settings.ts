@@ -3,11 +3,15 @@ import type { GrpoLossSettings } from "../engine/index.js";
 
 type Totals = "totalSequences" | "totalTokens" | "totalEntropyTokens";
 
+/** What a ratio may be at most in cispo, where `epsilon_high` is that itself: epsilon would all but stop the training. */
+const CISPO_EPSILON_HIGH = 5;
+
 /** A run's options as the engine's loss takes them; the denominators are a step's own. */
 export function lossSettings(config: GrpoConfig): Omit<GrpoLossSettings, Totals> {
-  const { epsilon, epsilonHigh = epsilon, delta, offPolicyMaskThreshold } = config;
+  const { epsilon, lossType, delta, offPolicyMaskThreshold } = config;
+  const { epsilonHigh = lossType === "cispo" ? CISPO_EPSILON_HIGH : epsilon } = config;
   return {
-    kind: config.lossType,
+    kind: lossType,
     importanceSampling: config.importanceSamplingLevel,
     epsilon,
     epsilonHigh,

@@ -12,6 +12,7 @@ import type { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { Reporter } from "../report/index.js";
 import type { RewardFunction } from "../rewards/index.js";
+import { checkGrpo } from "./grpo-rules.js";
 
 /** What code can give where a file can only give names. */
 export interface InCode {
@@ -57,6 +58,7 @@ export function resolveOptions(options: TrainerOptions): ResolvedOptions {
     objective === "grpo"
       ? { objective, config: parseConfig(grpoSchema, input, "Trainer options") }
       : { objective, config: parseConfig(sftSchema, input, "Trainer options") };
+  if (plan.objective === "grpo") checkGrpo(plan.config);
   return {
     plan,
     rows: asRows(dataset, "dataset"),

@@ -1,10 +1,18 @@
 import { resolve } from "node:path";
-import { type AdapterIdentity, describeFolder, loraArgs, type ModelSource, readAdapter } from "../adapters/index.js";
-import type { Engine, Model } from "../engine/index.js";
+import {
+  type AdapterIdentity,
+  describeFolder,
+  loraArgs,
+  type ModelSource,
+  matchParameters,
+  readAdapter,
+} from "../adapters/index.js";
+import type { Engine, LoadModelOptions, Model } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import { Processor } from "../processing/index.js";
 import type { RunPlan } from "./options.js";
-import { type Reference, sameModel } from "./reference.js";
-import { resolveTrainable } from "./trainable.js";
+import { ownModel, type Reference, sameModel } from "./reference.js";
+import { listOf, resolveTrainable } from "./trainable.js";
 
 export interface Policy {
   processor: Processor;
@@ -31,19 +39,25 @@ export async function openPolicy(
   { signal, beforeLoading }: OpenPolicyOptions,
 ): Promise<Policy> {
   const { config } = plan;
-  const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed } = config;
+  const { minPixels, maxPixels, alpha, precision, gradientCheckpointing, seed, optim, stochasticRounding } = config;
   const { directory, names } = source;
   const description = await describeFolder(engine, directory);
   const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
   const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
   const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
   const common = { processor, maxTokensPerMicrobatch: await beforeLoading(processor) };
-  const load = { precision, gradientCheckpointing, signal };
+  const load: LoadModelOptions = {
+    ...{ precision, gradientCheckpointing, stochasticRounding, signal },
+    moments: optim === "adamw_8bit" ? "int8" : "f32",
+    noDecay: matchParameters(description.parameters, listOf(config.weightDecayExclude), "weight_decay_exclude").map(
+      ({ name }) => name,
+    ),
+  };
   if (trainable.train === "full") {
     const model = await engine.loadModel(directory, { ...load, train: "full", frozen: trainable.frozen });
-    const reference = needsReference(plan) ? await engine.loadModel(directory, { precision, signal }) : undefined;
-    return { ...common, model, adapter: undefined, reference };
+    return { ...common, model, adapter: undefined, reference: await openReference(plan, engine, directory, signal) };
   }
+  refuseSync(plan);
   const { adapter: spec } = trainable;
   // An adapter that is there is part of what the run starts from, as in TRL; a fresh one starts as nothing.
   const keepStart = needsReference(plan) && stored !== undefined;
@@ -53,6 +67,31 @@ export async function openPolicy(
   const adapter = { spec, description, baseModel, baseRevision: names.revision };
   if (!needsReference(plan)) return { ...common, model, adapter, reference: undefined };
   return { ...common, model, adapter, reference: sameModel(model, keepStart ? "start" : "off") };
+}
+
+/** A second model, which stays as it is, or follows the policy. */
+async function openReference(
+  plan: RunPlan,
+  engine: Engine,
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<Reference | undefined> {
+  if (plan.objective !== "grpo" || !needsReference(plan)) return undefined;
+  const { precision, refPrecision, syncRefModel } = plan.config;
+  const chosen = refPrecision === "auto" ? precision : refPrecision;
+  const model = await engine.loadModel(directory, { precision: chosen, writable: syncRefModel, signal });
+  return ownModel(model, syncRefModel);
+}
+
+function refuseSync(plan: RunPlan): void {
+  if (plan.objective !== "grpo" || !plan.config.syncRefModel) return;
+  throw new VlmR1Error(
+    "ERR_CONFIG",
+    "sync_ref_model cannot be used with LoRA, whose reference is the model without it",
+    {
+      hint: "Leave out sync_ref_model, or use_peft.",
+    },
+  );
 }
 
 function needsReference(plan: RunPlan): boolean {

@@ -1,5 +1,7 @@
-import type { Metrics } from "../report/index.js";
+import type { CompletionRecord, Metrics } from "../report/index.js";
+import { expectedAnswer } from "../rewards/answer.js";
 import { deviation, mean } from "./advantages.js";
+import type { JudgedGroup, ScoredGroup } from "./judge.js";
 import type { Group } from "./rollout.js";
 
 /** Lengths in tokens, the end token included, as TRL counts them; the terminated ones are 0 where there are none. */
@@ -32,4 +34,33 @@ export function rewardMetrics(
     metrics[`rewards/${name}/std`] = deviation(own);
   }
   return metrics;
+}
+
+/** Tokens that were read and written, counted as TRL does: a prompt once per completion. */
+export function tokensRead(scored: readonly ScoredGroup[]): number {
+  let sum = 0;
+  for (const { group } of scored) {
+    for (const { tokens } of group.completions) sum += group.prompt.tokens.length + tokens.length;
+  }
+  return sum;
+}
+
+/** Everything that was sampled, for reports; a group that was dropped has no advantages. */
+export function completionRecords(
+  scored: readonly ScoredGroup[],
+  judged: readonly JudgedGroup[],
+  rewardNames: readonly string[],
+): CompletionRecord[] {
+  const advantages = new Map(judged.map((one) => [one.group, one.advantages]));
+  return scored.flatMap(({ group, rewards }) =>
+    group.completions.map(({ tokens, finishReason }, index) => ({
+      id: group.row.id,
+      completion: group.texts[index] ?? "",
+      solution: expectedAnswer(group.row.solution),
+      rewards: Object.fromEntries(rewardNames.map((name, i) => [name, rewards[index]?.[i] ?? null])),
+      advantage: advantages.get(group)?.[index] ?? 0,
+      tokens: tokens.length,
+      finishReason,
+    })),
+  );
 }

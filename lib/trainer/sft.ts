@@ -9,6 +9,8 @@ import type { RowSource } from "./rows.js";
 export interface SftParts {
   processor: Processor;
   rows: RowSource;
+  /** Rows of an update. */
+  promptsPerStep: number;
   maxTokensPerMicrobatch: number;
   /** Positions of the model. */
   maxTokens: number;
@@ -16,8 +18,6 @@ export interface SftParts {
 
 /** Supervised fine-tuning: the answers of the data, their tokens alone, the end-of-turn token included. */
 export class SftObjective implements Objective {
-  readonly iterations = 1;
-
   constructor(private readonly parts: SftParts) {}
 
   state(): Record<string, number> {
@@ -26,14 +26,17 @@ export class SftObjective implements Objective {
 
   restore(): void {}
 
-  prefetch({ places }: StepPlan): void {
-    this.parts.rows.prefetch(places);
+  async stepDone(): Promise<void> {}
+
+  prefetch({ position, take }: StepPlan): void {
+    this.parts.rows.prefetch(take(position, this.parts.promptsPerStep));
   }
 
   async prepare(plan: StepPlan, context: StepContext): Promise<PreparedStep> {
-    const { processor, rows, maxTokensPerMicrobatch } = this.parts;
+    const { processor, rows, maxTokensPerMicrobatch, promptsPerStep } = this.parts;
     const groups: NativeGroup[] = [];
-    for (const { row, prompt } of await span("rows", () => rows.take(plan.places, context))) {
+    const places = plan.take(plan.position, promptsPerStep);
+    for (const { row, prompt } of await span("rows", () => rows.take(places, context))) {
       const answer = row.solution === "" ? new Int32Array() : processor.answerTokens(row.solution);
       const tokens = prompt.tokens.length + answer.length;
       if (answer.length === 0) context.warn(`row ${row.id} is left out: it has no answer to learn`);
@@ -41,7 +44,7 @@ export class SftObjective implements Objective {
         context.warn(`row ${row.id} is left out: ${tokens} tokens, the model has room for ${this.parts.maxTokens}`);
       } else groups.push({ prompt, completions: [answer] });
     }
-    return new SftStep(groups, maxTokensPerMicrobatch);
+    return new SftStep(groups, places.length, maxTokensPerMicrobatch);
   }
 }
 
@@ -51,18 +54,19 @@ class SftStep implements PreparedStep {
 
   constructor(
     private readonly all: readonly NativeGroup[],
+    readonly rows: number,
     private readonly budget: number,
   ) {}
 
-  get groups(): number {
-    return this.all.length;
+  get updates(): number {
+    return this.all.length === 0 ? 0 : 1;
   }
 
   get tokens(): number {
     return this.all.reduce((sum, group) => sum + groupTokens(group), 0);
   }
 
-  microBatches(): MicroBatch[] {
+  async microBatches(): Promise<MicroBatch[]> {
     const totalTokens = this.all.reduce((sum, { completions }) => sum + (completions[0]?.length ?? 0), 0);
     return packGroups(this.all, this.budget, groupTokens).map((groups) => ({
       groups,
@@ -70,11 +74,13 @@ class SftStep implements PreparedStep {
     }));
   }
 
-  observe(_iteration: number, _index: number, result: AccumulateResult): void {
+  observe(_update: number, _index: number, result: AccumulateResult): void {
     this.sums.loss += result.loss;
     this.sums.tokens += result.tokens;
     this.sums.entropy += result.entropySum;
   }
+
+  updateDone(): void {}
 
   metrics(): Metrics {
     return { loss: this.sums.loss, entropy: this.sums.entropy / Math.max(1, this.sums.tokens) };

@@ -21,6 +21,7 @@ export function newState(
     trainableParameters: model.info().trainableParameters,
     promptsPerStep,
     shuffleDataset,
+    updates: 0,
     numTokens: 0,
     seconds: 0,
     history: [],

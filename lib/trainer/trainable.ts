@@ -148,7 +148,8 @@ function namesOf(config: TrainableConfig, fields: readonly Field[]): string[] {
   return fields.filter((field) => config[field] !== undefined).map(toSnake);
 }
 
-function listOf(value: string | readonly string[] | undefined): readonly string[] {
+/** Patterns as they may be given: none, one, several. */
+export function listOf(value: string | readonly string[] | undefined): readonly string[] {
   return value === undefined ? [] : typeof value === "string" ? [value] : value;
 }
 

@@ -8,11 +8,12 @@ import type { DownloadProgress } from "../hub/index.js";
 import { JsonlReporter, Reporters, type RunEnd, type RunStart, type StepReport } from "../report/index.js";
 import { checkTraceTarget, tracePath } from "../report/profile-trace.js";
 import { span } from "../report/spans.js";
+import { batchPlan } from "./batch-plan.js";
 import { listCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
-import { type LoopParts, trainStep } from "./loop.js";
+import { isDone, type LoopParts, trainStep } from "./loop.js";
 import { budgetToResume } from "./micro-batch-budget.js";
 import { namesToResume, withCommits } from "./model-names.js";
 import type { Objective, StepContext } from "./objective.js";
@@ -89,8 +90,7 @@ export class Trainer {
     let status: RunEnd["status"] = "interrupted";
     try {
       await this.writeRunFile(run, "running");
-      const { totalSteps } = run.parts;
-      while (run.state.step < totalSteps) {
+      while (!isDone(run.parts, run.state)) {
         const advance = () => this.advance(run, signal);
         yield await (run.profiler?.around(run.state.step, advance) ?? advance());
       }
@@ -233,9 +233,9 @@ export class Trainer {
   private makeParts(session: Session): Pick<OpenRun, "parts" | "state"> {
     const { plan } = this.options;
     const { config } = plan;
-    const { seed, promptsPerStep, shuffleDataset, maxSteps, numTrainEpochs } = config;
+    const { seed, shuffleDataset, maxSteps, numTrainEpochs } = config;
     const rows = session.rows.length;
-    const order = new DataOrder({ rows, perStep: promptsPerStep, seed, shuffle: shuffleDataset });
+    const order = new DataOrder({ rows, perStep: batchPlan(config).promptsPerRollout, seed, shuffle: shuffleDataset });
     const end = maxSteps >= 0 ? Number.POSITIVE_INFINITY : order.endOf(numTrainEpochs);
     const totalSteps = maxSteps >= 0 ? maxSteps : order.stepsTo(end);
     const parts: LoopParts = {
@@ -303,7 +303,6 @@ export class Trainer {
     try {
       const args = { step: state.step + 1 };
       const report = await span("training step", () => trainStep(parts, state, context), { args });
-      state.position = Math.min(parts.end, state.step * this.config.promptsPerStep);
       state.history.push(historyEntry(report));
       await this.warnings.flush();
       await span("reports", () => this.reporters.onStep(report));
@@ -347,6 +346,7 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
   const { model, reference, processor, scorer, maxTokensPerMicrobatch } = session;
   const { config } = plan;
   const room = model.info().maxPositionEmbeddings;
+  const { promptsPerRollout: promptsPerStep } = batchPlan(config);
   const rows = new RowSource(session.rows, processor, {
     promptSuffix: config.promptSuffix,
     maxPromptTokens: plan.objective === "grpo" ? room - config.maxCompletionLength : room,
@@ -356,7 +356,7 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
   });
   return plan.objective === "grpo"
     ? new GrpoObjective({ model, reference, processor, rows, scorer, config: plan.config, maxTokensPerMicrobatch })
-    : new SftObjective({ processor, rows, maxTokensPerMicrobatch, maxTokens: room });
+    : new SftObjective({ processor, rows, promptsPerStep, maxTokensPerMicrobatch, maxTokens: room });
 }
 
 function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
@@ -371,6 +371,7 @@ function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: 
     epsilon: config.adamEpsilon,
     weightDecay: config.weightDecay,
     maxGradNorm: config.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : config.maxGradNorm,
+    seed: config.seed,
   };
 }
 

@@ -103,7 +103,8 @@ class Bandit implements NativeModel {
     const scores = args.groups.map(({ completions }) =>
       completions.map((tokens) => ({
         logProbs: this.scores(this.answerOf(tokens), tokens.length, args.temperature),
-        entropy: new Float32Array(tokens.length),
+        // Later tokens are less sure, whatever is said.
+        entropy: Float32Array.from(tokens, (_, index) => index / 8),
       })),
     );
     this.logits = learned;
@@ -149,7 +150,8 @@ class Bandit implements NativeModel {
     return { gradNorm, gradNormClipped: gradNorm, skipped, nonFinite: skipped ? ["logits"] : [], nonFiniteWeights: [] };
   }
 
-  async blend({ source, alpha }: { source: NativeModel; alpha: number }): Promise<void> {
+  async blend({ source, alpha }: { source: NativeModel; alpha: number }, flag: AbortFlag): Promise<void> {
+    await this.enter("blend", { alpha }, flag);
     const { logits } = source as Bandit;
     this.logits = this.logits.map((own, i) => alpha * (logits[i] as number) + (1 - alpha) * own);
   }

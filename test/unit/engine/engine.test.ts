@@ -163,7 +163,7 @@ describe("Model", () => {
     expect(args.logProbs).toEqual({ groups, temperature: 1, adapter: "off" });
     expect(args.accumulate).toEqual({ groups, loss: { kind: "sft", totalTokens: 1 }, dropoutSeed: 0 });
     expect(args.step).toMatchObject({
-      learningRate: 0.5,
+      learningRate: { vision: 0.5, merger: 0.5, language: 0.5 },
       beta1: 0.9,
       beta2: 0.999,
       maxGradNorm: Number.POSITIVE_INFINITY,

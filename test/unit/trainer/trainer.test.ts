@@ -122,7 +122,6 @@ describe("a GRPO run", () => {
     expect(second?.oldLogProbs).toEqual(first?.refLogProbs);
     expect(seen[3]?.oldLogProbs).not.toEqual(third?.refLogProbs);
     expect(reports[1]?.metrics).toHaveProperty("kl");
-    expect(reports[0]?.metrics["clip_ratio/region_mean"]).toBeGreaterThan(0);
     expect(reports[0]?.metrics["sampling/sampling_logp_difference/max"]).toBe(0);
   });
 
