@@ -12,14 +12,14 @@ export type AbortFlag = Int32Array;
 export interface NativeAddon {
   readonly version: string;
   /** Instruction sets this build holds, those this CPU can run, and the one that is used unless told otherwise. */
-  cpuInfo(): {compiled: string[]; supported: string[]; selected: string; logicalCores: number};
+  cpuInfo(): { compiled: string[]; supported: string[]; selected: string; logicalCores: number };
   /** Why (or that) there is a CUDA device. */
-  cudaInfo(): {available: boolean; reason: string};
-  Engine: new(options: NativeEngineOptions) => NativeEngine;
+  cudaInfo(): { available: boolean; reason: string };
+  Engine: new (options: NativeEngineOptions) => NativeEngine;
 }
 
 export interface NativeEngineOptions {
-  device: 'cpu'|'cuda';
+  device: "cpu" | "cuda";
   /** 0: one per physical core. */
   threads: number;
   /** Force an instruction set ("baseline" | "avx2" | "avx512" | "avx512_bf16"); empty: the best. */
@@ -31,16 +31,16 @@ export interface NativeEngine {
   readonly threads: number;
   readonly isa: string;
   /** What a config.json text describes, without weights. Throws `ERR_CONFIG`. */
-  describeModel(args: {config: string}): ModelDescription;
+  describeModel(args: { config: string }): ModelDescription;
   loadModel(args: LoadModelArgs, abort: AbortFlag): Promise<NativeModel>;
   /**
    * Writes random weights for a config.json text into a folder, as `model.safetensors` or as shards with an index; one
    * tensor is in memory at a time. Deterministic in `seed`.
    */
   initModel(
-      args: {config: string; directory: string; seed: number; dtype: SaveDType; maxShardBytes: number},
-      abort: AbortFlag,
-      ): Promise<{parameters: number}>;
+    args: { config: string; directory: string; seed: number; dtype: SaveDType; maxShardBytes: number },
+    abort: AbortFlag,
+  ): Promise<{ parameters: number }>;
   processImage(args: ProcessImageArgs, abort: AbortFlag): Promise<NativeImage>;
   /**
    * What training steps need of memory: runs them with all their allocations and no computation, without weights and
@@ -48,7 +48,7 @@ export interface NativeEngine {
    */
   estimate(args: EstimateArgs, abort: AbortFlag): Promise<NativeEstimate>;
   /** Bytes that tensors of this engine take now and took at most, and what it holds of the system, for reuse too. */
-  memory(): {used: number; peak: number; held: number};
+  memory(): { used: number; peak: number; held: number };
   /** The steady clock that spans are measured by, in microseconds. */
   clock(): number;
   /** From here on the engine's thread records spans. Rejects with `ERR_STATE` where it does already. */
@@ -81,7 +81,7 @@ export interface NativeProfile {
 }
 
 /** Where in a model a parameter is: the vision tower, the merger that follows it, or the language model. */
-export type ModelPart = 'vision'|'merger'|'language';
+export type ModelPart = "vision" | "merger" | "language";
 
 export interface ParameterDescription {
   /** As in published checkpoints: `model.layers.0.self_attn.q_proj.weight`, `visual.blocks.0.attn.qkv.weight`. */
@@ -118,9 +118,9 @@ export interface TrainingArgs {
    * ones f32.
    * "bf16": all, and what trains has f32 masters besides. Sums are always f32.
    */
-  precision: 'auto'|'f32'|'bf16';
+  precision: "auto" | "f32" | "bf16";
   /** Which parameters get gradients and optimizer state: all but `frozen`, those of the adapter, none. */
-  train: 'full'|'lora'|'none';
+  train: "full" | "lora" | "none";
   /** Published names of parameters that stay as they are under "full". */
   frozen: string[];
   /** Adapted linear layers; with `train: "none"` an adapter is used but not trained. */
@@ -134,13 +134,13 @@ export interface TrainingArgs {
     weights: string;
     /** Keep a copy of the adapter as it is loaded, for `adapter: "start"`. */
     keepStart: boolean;
-  }|null;
+  } | null;
   /** Run each layer's forward again in the backward pass instead of keeping its activations. */
   gradientCheckpointing: boolean;
   /** Published names of parameters without weight decay, beside norms and biases. */
   noDecay: string[];
   /** "int8": both moments in blocks of bytes with a scale each. */
-  moments: 'f32'|'int8';
+  moments: "f32" | "int8";
   /** With `precision: "bf16"` and `train: "full"`: no f32 masters, updates are rounded up or down at random. */
   stochasticRounding: boolean;
   /** With `train: "none"`: weights in memory of their own, for `blend` and `loadState`. */
@@ -153,7 +153,7 @@ export interface EstimateArgs extends TrainingArgs {
   /** Type of the checkpoint's weights. */
   storedDtype: SaveDType;
   /** The prompts of a step. `tokens` counts all of them, those that stand for pictures too. */
-  prompts: {tokens: number; grids: [number, number, number][]}[];
+  prompts: { tokens: number; grids: [number, number, number][] }[];
   /** Completions per prompt; all get full length. */
   completions: number;
   maxNewTokens: number;
@@ -163,9 +163,9 @@ export interface EstimateArgs extends TrainingArgs {
    * Where a reference's log-probabilities come from: nowhere, the model itself with its adapter off (or as it was at
    * the start, where that is kept), a second model that is not trained.
    */
-  reference: 'none'|'same'|'copy';
+  reference: "none" | "same" | "copy";
   /** Of a copy: its `precision`, and whether it is `writable`, to follow the policy. */
-  referencePrecision: TrainingArgs['precision'];
+  referencePrecision: TrainingArgs["precision"];
   referenceWritable: boolean;
   /** Steps before these, with as many other pictures: a model keeps what a frozen vision tower made of them. */
   earlierSteps: number;
@@ -178,7 +178,7 @@ export interface EstimateArgs extends TrainingArgs {
 }
 
 /** Bytes by what they are for. */
-export type MemoryUse = Record<'weights'|'gradients'|'optimizer'|'activations'|'kvCache'|'workspace', number>;
+export type MemoryUse = Record<"weights" | "gradients" | "optimizer" | "activations" | "kvCache" | "workspace", number>;
 
 export interface NativeEstimate {
   /** With the instruction set and the number of threads, on which workspace depends. */
@@ -187,7 +187,7 @@ export interface NativeEstimate {
   /** Pixel values of all prompts. */
   pictureBytes: number;
   phases: {
-    name: 'load'|'evaluate'|'generate'|'reference'|'train'|'optimize';
+    name: "load" | "evaluate" | "generate" | "reference" | "train" | "optimize";
     /** At the phase's peak. */
     use: MemoryUse;
     /** Of the system's memory at its end, with what is kept for reuse. */
@@ -256,7 +256,7 @@ export interface SamplingArgs {
  * Whether a forward pass sees the adapter: "on" as it is, "off" the model without it, "start" as it was loaded. The
  * last two are the reference policies of a fresh adapter and of one that was there before.
  */
-export type AdapterUse = 'on'|'off'|'start';
+export type AdapterUse = "on" | "off" | "start";
 
 export interface GenerateArgs {
   prompts: NativePrompt[];
@@ -278,7 +278,7 @@ export interface NativeCompletion {
   logProbs: Float32Array;
   /** Of the distribution that was sampled from (after penalty, ban and filters). */
   samplingLogProbs: Float32Array;
-  finishReason: 'stop'|'length';
+  finishReason: "stop" | "length";
 }
 
 export interface GenerateProgress {
@@ -286,7 +286,7 @@ export interface GenerateProgress {
   finished: number;
   total: number;
   /** Tokens since the last report, in the order in which they were drawn; `completion` counts over all prompts' n. */
-  news: {completion: number; token: number}[];
+  news: { completion: number; token: number }[];
 }
 
 /** One prompt and the completions that hang from it. */
@@ -307,13 +307,13 @@ export interface TokenScores {
 }
 
 /** What a token's loss is and how losses are summed, by TRL's names; formulas are in `native/rl/grpo_loss.h`. */
-export type GrpoLossKind = 'grpo'|'bnpo'|'dr_grpo'|'dapo'|'cispo'|'sapo'|'luspo'|'vespo';
+export type GrpoLossKind = "grpo" | "bnpo" | "dr_grpo" | "dapo" | "cispo" | "sapo" | "luspo" | "vespo";
 
 /** The numbers that a GRPO loss depends on, beside what it is computed of. */
 export interface GrpoLossSettings {
   kind: GrpoLossKind;
   /** The ratio of new to old probability: of a token, or of a completion (the geometric mean of its tokens'). */
-  importanceSampling: 'token'|'sequence';
+  importanceSampling: "token" | "sequence";
   epsilon: number;
   /** For cispo the largest ratio itself. */
   epsilonHigh: number;
@@ -356,14 +356,14 @@ export interface GrpoLossArgs extends GrpoLossSettings {
 }
 
 export interface SftLossArgs {
-  kind: 'sft';
+  kind: "sft";
   /** The loss is the sum of -log p over all completion tokens, divided by this. */
   totalTokens: number;
 }
 
 export interface AccumulateArgs {
   groups: NativeGroup[];
-  loss: GrpoLossArgs|SftLossArgs;
+  loss: GrpoLossArgs | SftLossArgs;
   /** Names the adapter's dropout; unused where it has none. */
   dropoutSeed: number;
 }
@@ -424,7 +424,7 @@ export interface StepResult {
   nonFiniteWeights: string[];
 }
 
-export type SaveDType = 'f32'|'bf16'|'f16';
+export type SaveDType = "f32" | "bf16" | "f16";
 
 export interface SaveArgs {
   /** Folder for "model" and "merged"; file for "adapter", "gradients" and "state". */
@@ -433,7 +433,7 @@ export interface SaveArgs {
    * "model": the weights without the adapter, `model.safetensors` or shards with an index. "merged": with the adapter
    * added in. "adapter": adapter_model.safetensors in PEFT's format. "state": what trains, its moments, the step count.
    */
-  what: 'model'|'merged'|'adapter'|'gradients'|'state';
+  what: "model" | "merged" | "adapter" | "gradients" | "state";
   dtype: SaveDType;
   maxShardBytes: number;
 }
@@ -441,10 +441,10 @@ export interface SaveArgs {
 export interface NativeModel {
   info(): ModelInfo;
   generate(
-      args: GenerateArgs,
-      onProgress: ((p: GenerateProgress) => void)|null,
-      abort: AbortFlag,
-      ): Promise<NativeCompletion[][]>;
+    args: GenerateArgs,
+    onProgress: ((p: GenerateProgress) => void) | null,
+    abort: AbortFlag,
+  ): Promise<NativeCompletion[][]>;
   logProbs(args: LogProbsArgs, abort: AbortFlag): Promise<TokenScores[][]>;
   /** Forward and backward of one micro-batch; gradients are added to those that are there. */
   accumulate(args: AccumulateArgs, abort: AbortFlag): Promise<AccumulateResult>;
@@ -453,11 +453,11 @@ export interface NativeModel {
   step(args: StepArgs, abort: AbortFlag): Promise<StepResult>;
   save(args: SaveArgs, abort: AbortFlag): Promise<void>;
   /** Trained parameters (of a writable model: all), moments and step count of an earlier `save({ what: "state" })`. */
-  loadState(args: {path: string}, abort: AbortFlag): Promise<void>;
+  loadState(args: { path: string }, abort: AbortFlag): Promise<void>;
   /**
    * Every weight of this writable model = alpha · that of `source`, a model of the same engine, + (1 − alpha) · its
    * own.
    */
-  blend(args: {source: NativeModel; alpha: number}, abort: AbortFlag): Promise<void>;
+  blend(args: { source: NativeModel; alpha: number }, abort: AbortFlag): Promise<void>;
   dispose(): void;
 }

@@ -27,7 +27,9 @@ struct MomentCode {
   uint8_t first[kCells];  // the level of a cell's least number; no cell holds more than one border
 };
 
-// A second moment above 0 never becomes 0, as the root of one divides: its least level begins above 0.
+// A second moment above 0 never becomes 0, in which this differs from bitsandbytes: its root divides, and where it is 0
+// beside a first moment that is not, a step is many times too large. Least squares with curvatures over four decades
+// end at a loss of 57 so, and at 0.022 with this rule (0.023 in f32).
 const MomentCode& first_moment_code();
 const MomentCode& second_moment_code();
 

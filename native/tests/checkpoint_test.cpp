@@ -1,6 +1,7 @@
 #include "io/checkpoint.h"
 
 #include <filesystem>
+#include <limits>
 #include <set>
 
 #include "backend/backend.h"
@@ -154,6 +155,29 @@ TEST(checkpoint_lists_everything_that_does_not_fit) {
     EXPECT_TRUE(std::string(error.what()).find("unused") == std::string::npos);
   }
   EXPECT_TRUE(same_bits(fixture.get("a.bias"), before));
+}
+
+// What is copied is looked at; a frozen matrix stays in its file.
+TEST(checkpoint_names_weights_that_are_not_finite) {
+  const TemporaryFolder folder;
+  std::vector<float> patch(96, 1.0f), weight(35, 2.0f), bias(5, 3.0f);
+  const auto write = [&] {
+    write_safetensors(folder.file("model.safetensors"),
+                      {{"visual.patch.weight", "F32", {4, 3, 2, 2, 2}, patch.data()},
+                       {"a.weight", "F32", {5, 7}, weight.data()},
+                       {"a.bias", "F32", {5}, bias.data()}},
+                      {});
+  };
+  patch[3] = std::numeric_limits<float>::infinity();
+  write();
+  Fixture frozen;
+  load(frozen, folder.path());
+  weight[34] = std::numeric_limits<float>::quiet_NaN();
+  bias[0] = -std::numeric_limits<float>::infinity();
+  write();
+  Fixture fixture;
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "2 with infinite numbers or NaN", load(fixture, folder.path()));
+  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "a.weight, a.bias", load(fixture, folder.path()));
 }
 
 TEST(checkpoint_tied_tensors_must_repeat_what_they_are_tied_to) {

@@ -40,6 +40,8 @@ function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
     maxNewTokens: LENGTH,
     microBatches: [[0], [1]],
     reference: "none",
+    referencePrecision: "auto",
+    referenceWritable: false,
     maxRows: 0,
     evaluated: 0,
     evaluatedRows: 0,

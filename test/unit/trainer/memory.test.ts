@@ -29,6 +29,8 @@ const config: EstimatedConfig = {
   promptsPerStep: 3,
   maxTokensPerMicrobatch: 200,
   beta: 0,
+  refPrecision: "auto",
+  syncRefModel: false,
   evalBatchSize: 5,
   maxNumSeqs: 7,
 };
