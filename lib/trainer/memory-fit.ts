@@ -82,10 +82,11 @@ export async function adviseOn(
   }
   if (advice.length < 2) return advice;
   const all = Object.assign({}, ...advice.map((one) => one.options)) as Partial<EstimatedConfig>;
-  // Weights that are not trained need not be frozen, and have no optimizer.
+  // Weights that are not trained need not be frozen, have no optimizer, and are the reference themselves.
   if (all.usePeft === true) {
     delete all.freezeVisionModules;
     delete all.optim;
+    delete all.refPrecision;
     delete all.stochasticRounding;
     if (config.stochasticRounding) all.stochasticRounding = false;
   }
@@ -97,7 +98,7 @@ export async function adviseOn(
 function changes(
   { description, limits }: EstimatedRun,
   config: EstimatedConfig,
-  { prompts, trainable, phases }: MemoryEstimate,
+  { prompts, trainable }: MemoryEstimate,
 ): Partial<EstimatedConfig>[] {
   const longest = Math.max(...prompts.map(({ tokens }) => tokens));
   const group = longest + config.numGenerations * config.maxCompletionLength;
@@ -105,7 +106,8 @@ function changes(
   const { patchSize } = description.info;
   const pixels = Math.max(0, ...prompts.flatMap(({ grids }) => grids.map(([, h, w]) => h * w * patchSize ** 2)));
   const fewerPixels = Math.max(config.minPixels ?? limits.minPixels, Math.ceil(pixels / 2));
-  const copies = trainable.train === "full" && phases.some(({ name }) => name === "reference");
+  const copyPrecision = config.refPrecision === "auto" ? config.precision : config.refPrecision;
+  const largeCopy = trainable.train === "full" && config.beta > 0 && copyPrecision !== "bf16";
   const half = (value: number) => Math.ceil(value / 2);
   const completions = config.numGenerations * config.promptsPerStep;
   const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
@@ -118,8 +120,7 @@ function changes(
     config.precision !== "bf16" && { precision: "bf16" },
     trainable.train === "full" && !config.stochasticRounding && { precision: "bf16", stochasticRounding: true },
     config.optim !== "adamw_8bit" && { optim: "adamw_8bit" },
-    copies &&
-      (config.refPrecision === "auto" ? config.precision : config.refPrecision) !== "bf16" && { refPrecision: "bf16" },
+    largeCopy && { refPrecision: "bf16" },
     config.promptsPerStep > 1 && { promptsPerStep: half(config.promptsPerStep) },
     pixels > fewerPixels && { maxPixels: fewerPixels },
     config.maxCompletionLength > 1 && { maxCompletionLength: half(config.maxCompletionLength) },

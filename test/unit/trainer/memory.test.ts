@@ -82,6 +82,17 @@ describe("an estimate", () => {
     expect(lora?.lora?.modules[0]).toMatchObject({ rank: 2 });
   });
 
+  it("follows the optimizer, and the reference's own type and whether it follows", async () => {
+    const { engine, run, asked } = await open();
+    const small = { optim: "adamw_8bit", precision: "bf16", stochasticRounding: true } as const;
+    await estimateMemory(engine, run, { ...config, ...small, beta: 0.1, syncRefModel: true });
+    await estimateMemory(engine, run, { ...config, beta: 0.1, refPrecision: "f32" });
+    const [first, second] = asked();
+    expect(first).toMatchObject({ moments: "int8", stochasticRounding: true, writable: false });
+    expect(first).toMatchObject({ referencePrecision: "bf16", referenceWritable: true });
+    expect(second).toMatchObject({ moments: "f32", referencePrecision: "f32", referenceWritable: false });
+  });
+
   it("keeps the start of an adapter that is there, where it is compared with", async () => {
     const adapter = writeAdapter(join(folder, "adapter"), pair("model.layers.0.self_attn.q_proj", 48, 48, 4));
     const { engine, run, asked } = await open();
@@ -204,6 +215,16 @@ describe("advice", () => {
     const peaks = advice.map(({ peak }) => peak);
     expect(Math.max(...peaks)).toBeLessThan(estimate.peak);
     expect(peaks.at(-1)).toBe(Math.min(...peaks));
+  });
+
+  it("tries a smaller optimizer and a smaller reference", async () => {
+    const { engine, run, asked } = await open();
+    const copied = { ...config, beta: 0.1 };
+    await adviseOn(engine, run, copied, await estimateMemory(engine, run, copied));
+    expect(asked()).toContainEqual(expect.objectContaining({ moments: "int8", stochasticRounding: false }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "bf16", stochasticRounding: true }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "auto", referencePrecision: "bf16" }));
+    expect(asked().every(({ train, stochasticRounding }) => train === "full" || !stochasticRounding)).toBe(true);
   });
 
   it("undoes nothing that was asked for", async () => {
