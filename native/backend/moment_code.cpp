@@ -34,7 +34,7 @@ MomentCode make_code(bool has_sign) {
     float least;
     std::memcpy(&least, &bits, sizeof(least));
     while (least > code.above[k]) ++k;
-    code.first[cell] = static_cast<uint8_t>(k);
+    code.first[cell] = k;
   }
   return code;
 }

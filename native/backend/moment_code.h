@@ -24,7 +24,7 @@ struct MomentCode {
   float value[256];       // of a byte, ascending
   float level[256];       // magnitudes, ascending: byte 127 + k is level[k] and 127 − k its negative, or byte k
   float above[256];       // a magnitude greater than above[k] is nearer to level[k + 1]
-  uint8_t first[kCells];  // the level of a cell's least number; no cell holds more than one border
+  int32_t first[kCells];  // the level of a cell's least number; no cell holds more than one border
 };
 
 // A second moment above 0 never becomes 0, in which this differs from bitsandbytes: its root divides, and where it is 0

@@ -73,39 +73,51 @@ VLMR1_INLINE float update(const AdamWArgs& a, float* grad, float* value, float* 
   return sum(held);
 }
 
-void decode(const MomentCode& code, const uint8_t* bytes, float scale, float* x, int64_t n) {
+// Loops over arrays that nothing else is in: the compiler puts them into vectors.
+void decode(const MomentCode& code, const uint8_t* __restrict bytes, float scale, float* __restrict x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = code.value[bytes[i]] * scale;
 }
 
-// The nearest levels of x / scale; of two that are as near the smaller one.
-float encode(const MomentCode& code, float* x, int64_t n, uint8_t* bytes) {
+// The levels of magnitudes in [0, 1]; of two that are as near the smaller one.
+void nearest_levels(const MomentCode& code, const float* __restrict x, int32_t* __restrict levels, int64_t n) {
+  constexpr auto kFirstCell = static_cast<int32_t>(MomentCode::kFirstCell);
+  constexpr auto kLastCell = static_cast<int32_t>(MomentCode::kCells) - 1;
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t cell = static_cast<int32_t>(bits_of(x[i]) >> 16 & 0x7fffu) - kFirstCell;
+    // Above 1 only where a damaged state brought a NaN.
+    const int32_t k = code.first[cell < 0 ? 0 : cell < kLastCell ? cell : kLastCell];
+    levels[i] = k + (__builtin_fabsf(x[i]) > code.above[k] ? 1 : 0);
+  }
+}
+
+// x becomes x / scale.
+float encode(const MomentCode& code, float* x, int64_t n, uint8_t* __restrict bytes) {
   F largest = zero();
   for_lanes(n, [&](int64_t i, int lanes) { largest = max(magnitude(load_lanes(x + i, lanes)), largest); });
   const float scale = hmax(largest);
   const F divisor = set1(scale > 0.0f ? scale : 1.0f);
   for_lanes(n, [&](int64_t i, int lanes) { store_lanes(x + i, div(load_lanes(x + i, lanes), divisor), lanes); });
-  constexpr auto kLastCell = static_cast<int32_t>(MomentCode::kCells) - 1;
-  const int32_t most = code.has_sign ? 127 : 255;  // levels below 0
-  for (int64_t i = 0; i < n; ++i) {
-    const float size = __builtin_fabsf(x[i]);
-    const int32_t cell = static_cast<int32_t>(bits_of(size) >> 16) - static_cast<int32_t>(MomentCode::kFirstCell);
-    // Above 1 only where a damaged state brought a NaN.
-    int32_t k = code.first[cell < 0 ? 0 : cell < kLastCell ? cell : kLastCell];
-    k += size > code.above[k];
-    const bool negative = x[i] < 0.0f;
-    if (negative && k > most) k = most;
-    bytes[i] = static_cast<uint8_t>(!code.has_sign ? k : negative ? 127 - k : 127 + k);
+  int32_t levels[kMomentBlock];
+  nearest_levels(code, x, levels, n);
+  if (code.has_sign) {
+    for (int64_t i = 0; i < n; ++i) {
+      const int32_t below = levels[i] < 127 ? levels[i] : 127;  // −1 itself is no level
+      bytes[i] = static_cast<uint8_t>(x[i] < 0.0f ? 127 - below : 127 + levels[i]);
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) bytes[i] = static_cast<uint8_t>(levels[i]);
   }
   return scale;
 }
 
 // Up with a probability of what would be cut off, in units of the last place: true on average. |x| is a bf16 at most.
-void round_at_random(const float* x, uint64_t key, uint64_t first, uint16_t* half, int64_t n) {
-  for (int64_t i = 0; i < n; i += 4) {
-    const uint64_t random = mix64(mix64(key ^ ((first + static_cast<uint64_t>(i)) / 4)));
-    for (int64_t j = i; j < n && j < i + 4; ++j)
-      half[j] = static_cast<uint16_t>((bits_of(x[j]) + ((random >> (16 * (j - i))) & 0xffffu)) >> 16);
-  }
+void round_at_random(const float* __restrict x, uint64_t key, uint64_t first, uint16_t* __restrict half, int64_t n) {
+  static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "four lanes of a word lie in memory from its low end on");
+  uint64_t words[kMomentBlock / 4];
+  uint16_t random[kMomentBlock];
+  for (int64_t i = 0; i < (n + 3) / 4; ++i) words[i] = mix64(mix64(key ^ (first / 4 + static_cast<uint64_t>(i))));
+  __builtin_memcpy(random, words, static_cast<size_t>((n + 3) / 4) * sizeof(uint64_t));
+  for (int64_t i = 0; i < n; ++i) half[i] = static_cast<uint16_t>((bits_of(x[i]) + random[i]) >> 16);
 }
 
 }  // namespace
