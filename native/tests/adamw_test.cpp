@@ -315,7 +315,7 @@ TEST(adamw_keeps_halves_finite) {
 }
 
 TEST(adamw_rate_of_zero_changes_no_bit_and_moves_moments) {
-  const std::vector<float> start{-0.0f, 0.0f, 1.5f, -2.0f, 1e-40f}, grad{1.0f, -1.0f, 2.0f, 3.0f, -4.0f};
+  const std::vector<float> start{-0.0f, -0.0f, 1.5f, -2.0f, 1e-40f}, grad{1.0f, -1.0f, 2.0f, 3.0f, -4.0f};
   for (const Device& device : devices()) {
     const auto backend = device.open(1);
     AdamWTensors t;

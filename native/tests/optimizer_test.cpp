@@ -229,6 +229,31 @@ TEST(optimizer_random_rounding_has_the_same_bits_on_all_threads_and_other_ones_w
   }
 }
 
+TEST(optimizer_random_rounding_is_another_one_in_every_tensor_and_update) {
+  const auto backend = make_cpu_backend({2, ""});
+  ParameterStore store(*backend, {{"a", {30, 40}}, {"b", {30, 40}}}, small_plan());
+  const Parameter &a = store.get("a"), &b = store.get("b");
+  std::vector<std::vector<uint16_t>> seen;
+  for (int update = 0; update < 2; ++update) {
+    for (const Parameter* p : {&a, &b}) {
+      Tensor value = p->value, grad = p->grad;
+      backend->convert(to_device(*backend, random_array(1, p->shape)), value);
+      backend->upload(grad, random_array(2, p->shape).values.data());
+    }
+    // With these betas nothing of the update before remains but its number.
+    store.drop_moments();
+    AdamWOptions options = rate(1e-3f);
+    options.beta1 = options.beta2 = 0.0f;
+    adamw_step(*backend, store, options);
+    for (const Parameter* p : {&a, &b}) {
+      seen.emplace_back(static_cast<size_t>(p->value.numel()));
+      backend->download(p->value, seen.back().data());
+    }
+  }
+  for (size_t i = 0; i < seen.size(); ++i)
+    for (size_t j = 0; j < i; ++j) EXPECT_TRUE(seen[i] != seen[j]);
+}
+
 TEST(optimizer_plans_that_contradict_themselves) {
   TrainingPlan plan = full_plan();
   plan.stochastic_rounding = true;
