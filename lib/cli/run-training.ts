@@ -52,7 +52,8 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
 
 /** A resumed run has its scores from the first time. */
 async function evaluateBefore(trainer: Trainer, signal: AbortSignal): Promise<EvaluationRecord | undefined> {
-  if (trainer.config.evalDataset === undefined) return undefined;
+  const { evalDataset, valSplitRatio } = trainer.config;
+  if (evalDataset === undefined && valSplitRatio === 0) return undefined;
   if (await trainer.isResumed({ signal })) return loadBefore(trainer.outputDir);
   const record = recordOf(await trainer.evaluate({ signal }));
   await saveBefore(trainer.outputDir, record);

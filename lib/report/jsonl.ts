@@ -1,6 +1,8 @@
-import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
+import { replaceFile } from "../files/index.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
 
 /**
@@ -52,14 +54,26 @@ function line(value: object): string {
   return `${JSON.stringify(value)}\n`;
 }
 
-/** Drops the lines of steps after `lastStep`, and a last line that was torn. */
+/** Characters that are written at once. */
+const CHUNK = 1 << 20;
+
+/**
+ * Drops the lines of steps after `lastStep`, and a last line that was torn. The file is written beside and renamed: a
+ * run that is killed here keeps its record.
+ */
 async function keepUntil(path: string, lastStep: number): Promise<void> {
-  const lines = lastStep === 0 ? [] : (await readOrEmpty(path)).split("\n");
-  const kept = lines.filter((text) => {
-    const step = stepOf(text);
-    return step !== undefined && step <= lastStep;
+  await replaceFile(path, { what: "write" }, async (file) => {
+    if (lastStep === 0) return;
+    let kept = "";
+    for await (const text of linesOf(path)) {
+      const step = stepOf(text);
+      if (step !== undefined && step <= lastStep) kept += `${text}\n`;
+      if (kept.length < CHUNK) continue;
+      await file.appendFile(kept);
+      kept = "";
+    }
+    await file.appendFile(kept);
   });
-  await writeFile(path, kept.map((text) => `${text}\n`).join(""));
 }
 
 function stepOf(text: string): number | undefined {
@@ -71,11 +85,20 @@ function stepOf(text: string): number | undefined {
   }
 }
 
-async function readOrEmpty(path: string): Promise<string> {
+/**
+ * The lines of a file that may be larger than a string can be; none where there is no file. Node's readline also ends
+ * lines at U+2028, which JSON may hold.
+ */
+async function* linesOf(path: string): AsyncGenerator<string> {
+  let rest = "";
   try {
-    return await readFile(path, "utf8");
+    for await (const chunk of createReadStream(path, "utf8")) {
+      const lines = (rest + String(chunk)).split("\n");
+      rest = lines.pop() ?? "";
+      yield* lines;
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystem(error, "read", path);
   }
+  if (rest !== "") yield rest;
 }

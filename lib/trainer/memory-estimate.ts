@@ -20,7 +20,9 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "beta"
     | "minPixels"
     | "maxPixels"
+    | "maxPromptLength"
     | "evalDataset"
+    | "valSplitRatio"
     | "evalBatchSize"
     | "maxNumSeqs"
     | "optim"
@@ -109,7 +111,7 @@ export async function estimateMemory(
         Math.ceil((run.rows ?? Number.POSITIVE_INFINITY) / prompts.length) - 1,
       ),
       maxRows: config.maxNumSeqs,
-      evaluated: config.evalDataset === undefined ? 0 : rowsPerCall(config.evalBatchSize),
+      evaluated: config.evalDataset === undefined && config.valSplitRatio === 0 ? 0 : rowsPerCall(config.evalBatchSize),
       evaluatedRows: config.evalBatchSize,
     },
     options,
@@ -120,7 +122,7 @@ export async function estimateMemory(
 /** What the prompts and completions of a step depend on. */
 type StepConfig = Pick<
   EstimatedConfig,
-  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength"
+  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength" | "maxPromptLength"
 >;
 
 /** Packed tokens of the groups of the largest step. */
@@ -137,10 +139,14 @@ function promptsOf({ description, limits, prompts }: EstimatedRun, config: StepC
   const { minPixels = limits.minPixels, maxPixels = limits.maxPixels, promptsPerStep, maxCompletionLength } = config;
   const shapes = prompts.map((size) => shapeOf(size, info, { minPixels, maxPixels }));
   const room = info.maxPositionEmbeddings - maxCompletionLength;
-  const longest = longestPrompts(shapes, promptsPerStep, room);
+  const allowed = config.maxPromptLength ?? room;
+  const longest = longestPrompts(shapes, promptsPerStep, Math.min(room, allowed));
   if (longest.length > 0) return longest;
   const tokens = Math.min(...shapes.map((shape) => shape.tokens));
   const got = shapes.length === 0 ? "no prompts" : `${tokens} tokens in the shortest`;
+  if (allowed < room) {
+    throw new VlmR1Error("ERR_DATA", `max_prompt_length takes prompts of at most ${allowed} tokens, got ${got}`);
+  }
   throw new VlmR1Error(
     "ERR_DATA",
     `with ${maxCompletionLength} tokens of a completion the model has room for prompts of ${room}, got ${got}`,

@@ -13,6 +13,7 @@ import { VlmR1Error } from "../errors/index.js";
 import type { Reporter } from "../report/index.js";
 import type { RewardFunction } from "../rewards/index.js";
 import { checkGrpo } from "./grpo-rules.js";
+import { checkDataOptions } from "./run-data.js";
 
 /** What code can give where a file can only give names. */
 export interface InCode {
@@ -58,10 +59,12 @@ export function resolveOptions(options: TrainerOptions): ResolvedOptions {
     objective === "grpo"
       ? { objective, config: parseConfig(grpoSchema, input, "Trainer options") }
       : { objective, config: parseConfig(sftSchema, input, "Trainer options") };
+  const rows = asRows(dataset, "dataset");
+  checkDataOptions(plan.config, rows);
   if (plan.objective === "grpo") checkGrpo(plan.config);
   return {
     plan,
-    rows: asRows(dataset, "dataset"),
+    rows,
     evalRows: asRows(evalDataset, "evalDataset"),
     rewards: rewards ?? plan.config.rewards,
     engine,

@@ -235,7 +235,10 @@ export class Trainer {
     const { config } = plan;
     const { seed, shuffleDataset, maxSteps, numTrainEpochs } = config;
     const rows = session.rows.length;
-    const order = new DataOrder({ rows, perStep: batchPlan(config).promptsPerRollout, seed, shuffle: shuffleDataset });
+    const order = new DataOrder({
+      ...{ files: session.files, weights: config.datasetWeights, curriculum: config.curriculum },
+      ...{ perStep: batchPlan(config).promptsPerRollout, seed, shuffle: shuffleDataset },
+    });
     const end = maxSteps >= 0 ? Number.POSITIVE_INFINITY : order.endOf(numTrainEpochs);
     const totalSteps = maxSteps >= 0 ? maxSteps : order.stepsTo(end);
     const parts: LoopParts = {

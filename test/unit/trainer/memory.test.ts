@@ -31,6 +31,7 @@ const config: EstimatedConfig = {
   beta: 0,
   refPrecision: "auto",
   syncRefModel: false,
+  valSplitRatio: 0,
   evalBatchSize: 5,
   maxNumSeqs: 7,
 };
@@ -103,6 +104,23 @@ describe("an estimate", () => {
       [1, true],
       [1, false],
     ]);
+  });
+
+  it("leaves out prompts that max_prompt_length does, and says so where all are", async () => {
+    const { engine, run, asked } = await open();
+    await estimateMemory(engine, run, { ...config, maxPromptLength: 40 });
+    await estimateMemory(engine, run, { ...config, maxPromptLength: 1000, maxCompletionLength: 512 - 45 });
+    for (const { prompts } of asked()) expect(prompts.map(({ tokens }) => tokens)).toEqual([40, 20, 40]);
+    await expect(estimateMemory(engine, run, { ...config, maxPromptLength: 19 })).rejects.toMatchObject({
+      code: "ERR_DATA",
+      message: "max_prompt_length takes prompts of at most 19 tokens, got 20 tokens in the shortest",
+    });
+  });
+
+  it("counts the answers of a held-out split", async () => {
+    const { engine, run, asked } = await open();
+    await estimateMemory(engine, run, { ...config, valSplitRatio: 0.1 });
+    expect(asked()[0]).toMatchObject({ evaluated: 20, evaluatedRows: 5 });
   });
 
   it("leaves out prompts that the model has no room for, and says so where all are", async () => {
