@@ -268,9 +268,18 @@ class ProfiledBackend final : public Backend {
     const Span span("sum_squares", [&] { return rows_work(x); });
     return inner_->sum_squares(x);
   }
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
-    const Span span("adamw", [&] { return rows_work(value, value, grad, grad, m, m, v, v, rounded); });
-    inner_->adamw(step, grad, value, m, v, rounded);
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& t) override {
+    const Span span("adamw", [&] {
+      Work work = rows_work(t.value, t.value, t.grad, t.grad, t.m.values, t.m.values, t.v.values, t.v.values);
+      if (t.rounded) work.bytes += bytes_of(t.rounded);
+      if (t.m.scales) work.bytes += 2 * bytes(t.m.scales, t.v.scales);
+      return work;
+    });
+    return inner_->adamw(step, t);
+  }
+  void blend(const Tensor& from, float alpha, Tensor& to) override {
+    const Span span("blend", [&] { return rows_work(from, to, to); });
+    inner_->blend(from, alpha, to);
   }
 
  private:

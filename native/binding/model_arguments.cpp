@@ -154,12 +154,15 @@ AccumulateArguments read_accumulate(const Reader& args, const ModelInfo& model) 
 AdamWOptions read_step(const Reader& args) {
   AdamWOptions options;
   const double below_one = std::nextafter(1.0f, 0.0f);
-  options.learning_rate = read_float(args.field("learningRate").field("language"), 0.0, kMaxFloat);
+  const Reader rates = args.field("learningRate");
+  const auto rate = [&](const char* part) { return read_float(rates.field(part), 0.0, kMaxFloat); };
+  options.learning_rate = {rate("vision"), rate("merger"), rate("language")};
   options.beta1 = read_float(args.field("beta1"), 0.0, below_one);
   options.beta2 = read_float(args.field("beta2"), 0.0, below_one);
   options.epsilon = read_float(args.field("epsilon"), 0.0, kMaxFloat);
   options.weight_decay = read_float(args.field("weightDecay"), 0.0, kMaxFloat);
   options.max_grad_norm = read_float(args.field("maxGradNorm"), 0.0, kInfinity);
+  options.seed = args.field("seed").natural();
   return options;
 }
 

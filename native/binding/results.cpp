@@ -192,8 +192,10 @@ Napi::Value to_js(Napi::Env env, const LossGradient& result) {
 Napi::Value to_js(Napi::Env env, const StepResult& result) {
   auto object = Napi::Object::New(env);
   object.Set("gradNorm", number(env, double{result.grad_norm}));
+  object.Set("gradNormClipped", number(env, double{result.grad_norm_clipped}));
   object.Set("skipped", Napi::Boolean::New(env, result.skipped));
   object.Set("nonFinite", to_js(env, result.non_finite));
+  object.Set("nonFiniteWeights", to_js(env, result.non_finite_weights));
   return object;
 }
 

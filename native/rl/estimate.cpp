@@ -226,7 +226,8 @@ MemoryEstimate estimate_memory(const EstimateOptions& options, const StopFlag& s
   std::unique_ptr<Model> copy;
   if (options.reference == ReferencePolicy::kCopy) {
     LoadOptions load;  // trains nothing
-    load.plan.precision = options.load.plan.precision;
+    load.plan.precision = options.reference_precision;
+    load.plan.writable = options.reference_writable;
     copy = Model::reserve(*backend, config, load, options.stored);
   }
   Model* reference = options.reference == ReferencePolicy::kSame ? model.get() : copy.get();

@@ -121,9 +121,8 @@ class GuardedBackend final : public Backend {
     inner_.sample(logits, options, rows, out);
   }
   double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
-    inner_.adamw(step, grad, value, m, v, rounded);
-  }
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override { return inner_.adamw(step, tensors); }
+  void blend(const Tensor& from, float alpha, Tensor& to) override { inner_.blend(from, alpha, to); }
 
  private:
   struct Allocation {

@@ -88,7 +88,8 @@ class CpuBackend final : public Backend {
               std::vector<Sampled>& out) override;
 
   double sum_squares(const Tensor& x) override;
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override;
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override;
+  void blend(const Tensor& from, float alpha, Tensor& to) override;
 
  private:
   // The packed left operand; `own`: row blocks may pack their part themselves.

@@ -213,7 +213,7 @@ Case adamw_case(Backend& backend, const Json& spec) {
     const float correction1 = static_cast<float>(1.0 - std::pow(0.9, t));
     const float correction2 = static_cast<float>(1.0 - std::pow(0.999, t));
     const AdamWStep step{1e-3f, 0.9f, 0.999f, 1e-8f, 0.0f, correction1, correction2, 1.0f};
-    const double seconds = timed([&] { backend.adamw(step, gradient, value, m, v, nullptr); });
+    const double seconds = timed([&] { backend.adamw(step, {gradient, value, {}, {m, {}}, {v, {}}}); });
     return Repetition{{{"update", seconds}}, {norm_of(backend, value)}};
   };
 }

@@ -43,6 +43,7 @@ const KernelTable& table() {
       exp_sum,
       sum_squares,
       adamw,
+      blend,
       bf16_from_f32,
       f32_from_bf16,
       f32_from_f16,
