@@ -6,6 +6,7 @@ import type { Processor } from "../processing/index.js";
 import { span } from "../report/spans.js";
 import { expectedAnswer, firstAnswer, sameName } from "../rewards/answer.js";
 import { formatReward } from "../rewards/format.js";
+import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 
@@ -21,6 +22,10 @@ export interface EvaluateOptions {
   rewardWeights?: readonly number[] | undefined;
   /** Milliseconds per call of a reward. */
   rewardTimeLimit: number;
+  /** Calls of one reward that may wait for an answer at once; 64 unless given. */
+  rewardConcurrency?: number | undefined;
+  /** How often a call of a reward that failed is repeated; 0 unless given. */
+  rewardRetries?: number | undefined;
   maxCompletionLength: number;
   promptSuffix: string;
   /** Rows that are answered at once: the next ones join as others end. */
@@ -138,11 +143,14 @@ async function answer(
     signal,
   };
   const generated = await span("answers", () => model.generate(request));
-  const items = batch.map(({ row }, index) => {
+  const items = batch.map(({ row, prompt }, index) => {
     const own = generated[index]?.[0] as NativeCompletion;
-    return { row, own, completion: processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true }) };
+    const completion = processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true });
+    return { row, own, ...own, completion, images: rewardImages(row, prompt.pictures) };
   });
-  const scoring = { step, evaluation: true, timeLimit: rewardTimeLimit, signal };
+  const { rewardConcurrency: concurrency, rewardRetries: retries } = options;
+  const limits = { timeLimit: rewardTimeLimit, concurrency, retries };
+  const scoring = { step, evaluation: true, maxCompletionLength, ...limits, signal };
   const scores = await span("rewards", () => scorer.score(items, scoring));
   failures.push(...scores.failures);
   return items.map(({ row, own, completion }, index) => {

@@ -2,6 +2,7 @@ import type { GrpoConfig } from "../config/train-schema.js";
 import type { Model, SamplingArgs } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
 import { span } from "../report/spans.js";
+import { rewardImages } from "../rewards/images.js";
 import type { Scorer } from "../rewards/score.js";
 import { computeAdvantages } from "./advantages.js";
 import { GrpoStep, type JudgedGroup } from "./grpo-step.js";
@@ -78,8 +79,24 @@ export class GrpoObjective implements Objective {
 
   private async judge(groups: readonly Group[], step: number, context: StepContext) {
     const { config, scorer } = this.parts;
-    const items = groups.flatMap(({ row, texts }) => texts.map((completion) => ({ row, completion })));
-    const options = { step, evaluation: false, timeLimit: config.rewardTimeout * 1000, signal: context.signal };
+    const items = groups.flatMap(({ row, prompt, completions, texts }) =>
+      completions.map(({ tokens, finishReason }, index) => ({
+        row,
+        completion: texts[index] as string,
+        tokens,
+        finishReason,
+        images: rewardImages(row, prompt.pictures),
+      })),
+    );
+    const options = {
+      step,
+      evaluation: false,
+      maxCompletionLength: config.maxCompletionLength,
+      timeLimit: config.rewardTimeout * 1000,
+      concurrency: config.rewardConcurrency,
+      retries: config.rewardRetries,
+      signal: context.signal,
+    };
     const { values, failures } = await span("rewards", () => scorer.score(items, options));
     for (const { reward, row, message } of failures) context.warn(`reward ${reward}, row ${row}: ${message}`);
     const { advantages, combined, zeroStdShare } = computeAdvantages(values, {

@@ -40,6 +40,8 @@ export async function openSession(
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
   const rows = options.rows ?? (await loadRows(config.dataset, config.imageFolders, warn, signal));
   const evalRows = await loadEvalRows(options, warn, signal);
+  if (options.plan.objective === "grpo") scorer.checkRows(rows, { augment: options.plan.config.augment });
+  if (evalRows !== undefined) scorer.checkRows(evalRows);
   const source = await resolveModelSource(names, { signal, onProgress: onDownload, onNotice: warn });
   const { device, threads, isa } = config;
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));

@@ -135,6 +135,8 @@ export class Trainer {
     const options: EvaluateOptions = {
       rewardWeights: config.rewardWeights,
       rewardTimeLimit: config.rewardTimeout * 1000,
+      rewardConcurrency: config.rewardConcurrency,
+      rewardRetries: config.rewardRetries,
       maxCompletionLength: config.maxCompletionLength,
       promptSuffix: config.promptSuffix,
       batchSize: config.evalBatchSize,

@@ -1,13 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { RewardContext } from "../../../lib/rewards/index.js";
 import { loadReward } from "../../../lib/rewards/index.js";
+import { rewardContext } from "../../support/rewards.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { rows } from "../../support/training.js";
 
 const folder = temporaryFolder();
-const context: RewardContext = { step: 0, evaluation: false, signal: new AbortController().signal };
+const context = rewardContext();
 const [row] = rows(1) as [ReturnType<typeof rows>[number]];
 
 function file(name: string, text: string): string {
