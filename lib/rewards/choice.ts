@@ -58,9 +58,12 @@ function isPick(letter: string): boolean {
   return letter === letter.toUpperCase();
 }
 
-/** "B. cat", "(B) cat", "B: cat", "B) cat" at the start. */
+/** "B. cat", "(b) cat", "B: cat", "b) cat" at the start. */
 function labelled(plain: string): string | undefined {
-  return /^(?:[([]([A-Z])[)\]]|([A-Z])[.:)、])(?= |$|[^\s.\dA-Za-z])/.exec(plain)?.slice(1).find(Boolean);
+  return /^(?:[([]([A-Za-z])[)\]]|([A-Za-z])\)|([A-Z])[.:、])(?= |$|[^\s.\dA-Za-z])/
+    .exec(plain)
+    ?.slice(1)
+    .find(Boolean);
 }
 
 /** The one option whose full text the answer is. */
@@ -76,8 +79,8 @@ function standing(plain: string, choices: Choices): string | undefined {
   const pattern = /(?<![\p{L}\p{N}'’.-])([A-Z])(?![A-Za-z\p{N}'’-])(?!\.[\p{L}\p{N}])/gu;
   for (const match of plain.matchAll(pattern)) {
     const letter = match[1] as string;
-    const next = plain.slice(match.index + 1, match.index + 3);
-    const isWord = (letter === "A" || letter === "I") && /^ \p{Ll}/u.test(next);
+    const next = plain.slice(match.index + 1, match.index + 6);
+    const isWord = (letter === "A" || letter === "I") && /^ (?!(?:or|and|is) )\p{Ll}/u.test(next);
     if (!isWord && (choices.size === 0 || choices.has(letter))) found.add(letter);
   }
   return found.size === 1 ? [...found][0] : undefined;

@@ -59,7 +59,8 @@ function averagePrecision(overlaps: readonly number[][], truths: number, thresho
 function bestFree(row: readonly number[], taken: ReadonlySet<number>): number | undefined {
   let best: number | undefined;
   for (const [index, overlap] of row.entries()) {
-    if (!taken.has(index) && (best === undefined || overlap > (row[best] as number))) best = index;
+    // Of equal ones the last, as COCO's own code takes it.
+    if (!taken.has(index) && (best === undefined || overlap >= (row[best] as number))) best = index;
   }
   return best;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { z } from "zod";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { studentAnswer } from "./answer.js";
@@ -20,9 +21,19 @@ export const JsonSettings = z.object({
 });
 export type JsonOptions = z.input<typeof JsonSettings>;
 
+/** Unknown keywords are refused, so that a slip of the hand does not let everything pass; `format` is not checked. */
+const AJV_OPTIONS = {
+  strictSchema: true,
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
+  validateFormats: false,
+  logger: false,
+} as const;
+
 /**
  * 1 when the answer, or the last ```json block in it, is JSON that has the `required` keys and fits the `schema`; else 0.
- * Throws `ERR_REWARD` for a schema that cannot be read or says what is not supported (references into other files).
+ * Throws `ERR_REWARD` for a schema that is none, and what reading its file throws.
  */
 export function json(options: JsonOptions = {}): RewardFunction {
   const { schema, required } = readSettings("json", JsonSettings, options);
@@ -30,7 +41,7 @@ export function json(options: JsonOptions = {}): RewardFunction {
   return named("json", (completion) => {
     const parsed = parseJsonAnswer(studentAnswer(completion));
     if (parsed === undefined || !hasKeys(parsed.value, required)) return 0;
-    return Number(fits?.safeParse(parsed.value).success ?? true);
+    return Number(fits?.(parsed.value) ?? true);
   });
 }
 
@@ -41,14 +52,23 @@ function hasKeys(value: unknown, keys: readonly string[]): boolean {
   return typeof value === "object" && value !== null && keys.every((key) => Object.hasOwn(value, key));
 }
 
-function compile(schema: string | Record<string, unknown>): z.ZodType {
+type Validate = (value: unknown) => boolean;
+
+/** Only where a schema is used: Ajv takes a while to load, and the constructor cannot wait for an import. */
+const require = createRequire(import.meta.url);
+
+function compile(schema: string | Record<string, unknown>): Validate {
   const name = typeof schema === "string" ? schema : "the schema";
   try {
-    return z.fromJSONSchema(typeof schema === "string" ? JSON.parse(read(schema)) : schema);
+    const parsed: unknown = typeof schema === "string" ? JSON.parse(read(schema)) : schema;
+    const draft7 = /draft-0[67]/.test(String((parsed as { $schema?: unknown } | null)?.$schema));
+    const { default: Ajv } = require(draft7 ? "ajv" : "ajv/dist/2020.js") as typeof import("ajv");
+    return new Ajv(AJV_OPTIONS).compile(parsed as Record<string, unknown>);
   } catch (error) {
     if (error instanceof VlmR1Error) throw error;
     const message = error instanceof Error ? error.message : String(error);
     throw new VlmR1Error("ERR_REWARD", `the reward json: ${name} is no JSON Schema that can be used: ${message}`, {
+      hint: "JSON Schema 2020-12 and drafts 6 and 7 are known, without references into other files.",
       cause: error,
     });
   }

@@ -105,7 +105,7 @@ class Parser {
         left = (env) => before(env) * right(env);
       } else if (this.accept("/") || this.acceptCommand("div")) {
         const right = this.signed();
-        left = (env) => before(env) / right(env);
+        left = (env) => divide(before(env), right(env));
       } else if (this.startsFactor()) {
         const right = this.power();
         left = (env) => before(env) * right(env);
@@ -165,7 +165,7 @@ class Parser {
     const [top, slash, bottom] = this.tokens.slice(this.at, this.at + 3);
     if (isWhole(top) && slash?.text === "/" && isWhole(bottom)) {
       this.at += 3;
-      return () => value + top.value / bottom.value;
+      return () => value + divide(top.value, bottom.value);
     }
     if (top?.kind === "command" && /^[dtc]?frac$/.test(top.text)) {
       this.at += 1;
@@ -187,13 +187,20 @@ class Parser {
     if (/^[dtc]?frac$/.test(text)) {
       const top = this.group();
       const bottom = this.group();
-      return (env) => top(env) / bottom(env);
+      return (env) => divide(top(env), bottom(env));
     }
     if (text === "sqrt") return this.root();
     const compute = FUNCTIONS[text];
     if (compute === undefined) throw new NoExpression();
-    const argument = this.power();
-    return (env) => compute(argument(env));
+    return this.call(compute);
+  }
+
+  /** "sin(x)^2" and "\sin^2 x" square the sine, "sin x^2" the x. */
+  private call(compute: (value: number) => number): Evaluate {
+    const exponent = this.accept("^") ? this.atom() : undefined;
+    const argument = this.symbol() === "(" ? this.atom() : this.power();
+    if (exponent === undefined) return (env) => compute(argument(env));
+    return (env) => compute(argument(env)) ** exponent(env);
   }
 
   private root(): Evaluate {
@@ -245,6 +252,11 @@ class Parser {
     this.at += 1;
     return true;
   }
+}
+
+/** By 0 there is no value: two of them are not equal. */
+function divide(a: number, b: number): number {
+  return b === 0 ? Number.NaN : a / b;
 }
 
 function isWhole(token: Token | undefined): token is Token & { kind: "number" } {
