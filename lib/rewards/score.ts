@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Row } from "../data/datasets/index.js";
 import { throwIfAborted, VlmR1Error } from "../errors/index.js";
 import { Turns } from "../processing/turns.js";
@@ -90,6 +91,8 @@ export class Scorer {
 
   async score(items: readonly Scorable[], options: ScoreOptions): Promise<Scores> {
     const controller = new AbortController();
+    // Every call that is under way listens, and there may be hundreds.
+    setMaxListeners(0, controller.signal);
     const stop = () => controller.abort();
     if (options.signal?.aborted) stop();
     options.signal?.addEventListener("abort", stop, { once: true });

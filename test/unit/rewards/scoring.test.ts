@@ -75,6 +75,16 @@ test("so many calls of one reward wait at once, and not more", async () => {
   expect(most).toEqual([3, 3]);
 });
 
+test("hundreds of calls at once are no leak", async () => {
+  const warnings: Error[] = [];
+  const listener = (warning: Error) => warnings.push(warning);
+  process.on("warning", listener);
+  await scorer(async () => wait(1, 1)).score(items(100), options);
+  await wait(5);
+  process.off("warning", listener);
+  expect(warnings).toEqual([]);
+});
+
 test("the time limit is that of the call, not of the wait for its turn", async () => {
   const slow: RewardFunction = async () => {
     await wait(40);
