@@ -3,7 +3,7 @@ import type { Row } from "../data/datasets/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import { expectedAnswer, studentAnswer } from "./answer.js";
 import { boxSettings, readsBoxes } from "./boxes.js";
-import { choice, extractChoice, namesChoice, rowChoices } from "./choice.js";
+import { choice, choiceScore, namesChoice, rowChoices } from "./choice.js";
 import { detection } from "./detection.js";
 import { iou } from "./iou.js";
 import { mathEqual } from "./math/equal.js";
@@ -107,10 +107,7 @@ function defaultAccuracy(completion: string, row: Row, { question }: RewardConte
   const same = mathEqual(answer, wanted);
   if (same === true) return 1;
   const likeness = () => (fuzzy ? textRatio(answer, wanted) : Number(cleanText(answer) === cleanText(wanted)));
-  if (namesChoice(wanted)) {
-    const choices = rowChoices(row, question);
-    return Number(extractChoice(answer, choices) === extractChoice(wanted, choices));
-  }
+  if (namesChoice(wanted)) return choiceScore(answer, wanted, rowChoices(row, question));
   // Two numbers that differ are not somewhat alike.
   if (hasDigit(wanted)) return same === false ? 0 : likeness();
   return likeness();

@@ -14,11 +14,19 @@ export type Choices = ReadonlyMap<string, string>;
  */
 export function choice(): RewardFunction {
   return named("choice", (completion, row, { question }) => {
-    const choices = rowChoices(row, question);
-    const wanted = extractChoice(expectedAnswer(row.solution), choices);
-    if (wanted === undefined) return null;
-    return Number(extractChoice(studentAnswer(completion), choices) === wanted);
+    return choiceScore(studentAnswer(completion), expectedAnswer(row.solution), rowChoices(row, question));
   });
+}
+
+/** Whether both pick the same option; null where the solution picks none. */
+export function choiceScore(answer: string, solution: string, choices: Choices): number | null {
+  const wanted = extractChoice(solution, choices);
+  if (wanted === undefined) return null;
+  const picked = extractChoice(answer, choices);
+  if (picked !== undefined) return Number(picked === wanted);
+  // "B. a dog" tells its own option's text, also where the row does not list the options.
+  const own = optionOf(oneSpaced(halfWidth(solution)))[0]?.[1];
+  return Number(own !== undefined && comparable(own) === comparable(answer));
 }
 
 /** The letter that a text picks, in upper case. */

@@ -40,10 +40,14 @@ export function mathEqual(answer: string, solution: string): boolean | undefined
   return sameExpression(left.expression, right.expression, left.percent ? 100 : 0.01);
 }
 
+/** "10-12", "2024-01-05", "5/1/2024": ranges and dates, whose difference or quotient nobody means. */
+const NO_ARITHMETIC = /^[\d.]+(?:(?: ?- ?[\d.]+)+|(?:\/[\d.]+){2,})$/;
+
 function parseMath(text: string): Parsed | undefined {
   const source = (lastBoxed(text) ?? text).trim();
   if (source === "" || source.length > MAX_LENGTH) return undefined;
   const normal = normalizeMath(source).replace(/[.。]$/, "");
+  if (NO_ARITHMETIC.test(normal)) return undefined;
   const [, name, body = normal] = /^([a-zA-Z])\s?=(.*)$/s.exec(normal) ?? [];
   const { value, unit } = splitUnit(body.trim(), source);
   const tokens = tokenize(value);

@@ -14,6 +14,7 @@ describe("accuracy, the default method", () => {
     ["equal texts but for case, spaces and a full stop", "Red  Apple.", "red apple", 1],
     ["like texts", "苹果汁", "苹果", 0.8],
     ["a digit in a text", "apple 52", "apple 53", 0.875],
+    ["ranges are texts", "20-22", "10-12", 0.6],
     ["nothing alike", "b", "a", 0],
     ["an empty answer", "", "apple", 0],
   ])("%s", (_, answer, solution, expected) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { extractChoice } from "../../../lib/rewards/choice.js";
-import { choice, yesNo } from "../../../lib/rewards/index.js";
+import { accuracy, choice, yesNo } from "../../../lib/rewards/index.js";
 import { parseYesNo } from "../../../lib/rewards/yes-no.js";
 import { judged } from "../../support/rewards.js";
 
@@ -52,6 +52,12 @@ describe("choice", () => {
     ["B", "a horse", null],
   ])("%j where %j is right earns %j", (answer, solution, expected) => {
     expect(judged(choice(), answer, solution, {}, { question })).toBe(expected);
+  });
+
+  test("a solution may tell its option's text itself", () => {
+    expect(judged(choice(), "a dog.", "B. A dog")).toBe(1);
+    expect(judged(choice(), "a cat", "B. A dog")).toBe(0);
+    expect(judged(accuracy(), "a dog", "(B) a dog")).toBe(1);
   });
 
   test("options of the row, as a list or by letter", () => {
