@@ -4,8 +4,9 @@ import { builtInRewards, loadReward, type RewardFunction } from "../../../lib/re
 import { PICTURE, rewardContext, rewardRow } from "../../support/rewards.js";
 
 const SIZE = 400_000;
-/** A regular expression that takes quadratic time needs a minute for so much text, a linear one milliseconds. */
-const LIMIT_MS = 5000;
+/** What takes longer is looked at: four times the text may take four times as long, not sixteen times. */
+const SUSPICIOUS_MS = 1000;
+const MOST_GROWTH = 9;
 
 const BOXES = '[{"bbox_2d": [1, 2, 3, 4], "label": "cat"}]';
 const specs: [string, string][] = [
@@ -70,13 +71,26 @@ describe("a long text of", () => {
   test.each(hostile)("%s takes every reward no longer than a linear pass may", async (_, completion) => {
     for (const [spec, solution] of specs) {
       const reward = await loadReward(spec);
-      const started = performance.now();
-      expectScore(reward, completion, solution);
-      const took = performance.now() - started;
-      if (took > LIMIT_MS) expect.fail(`${spec} took ${took.toFixed(0)} ms`);
+      const took = timeOf(reward, completion, solution);
+      if (took < SUSPICIOUS_MS) continue;
+      const growth = took / timeOf(reward, quarter(completion), solution);
+      if (growth > MOST_GROWTH) expect.fail(`${spec}: ${took.toFixed(0)} ms, ${growth.toFixed(1)} times a quarter's`);
     }
   });
 });
+
+/** The same text with a quarter of its middle. */
+function quarter(text: string): string {
+  const ends = 40;
+  const middle = text.slice(ends, -ends);
+  return text.slice(0, ends) + middle.slice(0, middle.length / 4) + text.slice(-ends);
+}
+
+function timeOf(reward: RewardFunction, completion: string, solution: string): number {
+  const started = performance.now();
+  expectScore(reward, completion, solution);
+  return performance.now() - started;
+}
 
 /** Bounds of the built-in rewards under their defaults. */
 const RANGES: Readonly<Record<string, [number, number]>> = {
