@@ -1,6 +1,6 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { AccumulateResult, GrpoLossArgs, TokenScores } from "../engine/index.js";
-import { entropyThreshold } from "../losses/entropy-mask.js";
+import { entropyThreshold } from "../losses/index.js";
 import type { CompletionRecord, Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { EntropyControl } from "./entropy-control.js";
