@@ -12,3 +12,4 @@ export {
   type StepReport,
 } from "./reporter.js";
 export { type TerminalOptions, TerminalReporter } from "./terminal.js";
+export { makeTrackers, type TrackerConfig, type TrackerContext } from "./trackers.js";

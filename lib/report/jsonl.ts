@@ -1,4 +1,5 @@
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
@@ -13,7 +14,7 @@ export class JsonlReporter implements Reporter {
   private readonly metricsPath: string;
   private readonly completionsPath: string;
   /** Lines of evaluations. */
-  private evaluations = new Set<string>();
+  private readonly evaluations = new Set<string>();
 
   constructor(
     directory: string,
@@ -25,7 +26,10 @@ export class JsonlReporter implements Reporter {
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
     await mkdir(outputDir, { recursive: true });
-    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep));
+    this.evaluations.clear();
+    await keepUntil(this.metricsPath, firstStep, (text) => {
+      if (text.includes('"eval_')) this.evaluations.add(text);
+    });
     if (this.options.completions) await keepUntil(this.completionsPath, firstStep);
   }
 
@@ -59,19 +63,29 @@ function line(value: object): string {
   return `${JSON.stringify(value)}\n`;
 }
 
-/** Drops the lines of steps after `lastStep`, and a last line that was torn; gives those that stay. */
-async function keepUntil(path: string, lastStep: number): Promise<string[]> {
-  const lines = lastStep === 0 ? [] : (await readOrEmpty(path)).split("\n");
-  const kept = lines.filter((text) => {
-    const step = stepOf(text);
-    return step !== undefined && step <= lastStep;
+/** Characters that are written at once. */
+const CHUNK = 1 << 20;
+
+/**
+ * Drops the lines of steps after `lastStep`, and a last line that was torn. The file is written beside and renamed: a
+ * run that is killed here keeps its record.
+ */
+async function keepUntil(path: string, lastStep: number, onKept = (_line: string) => {}): Promise<void> {
+  await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, async (file) => {
+    if (lastStep === 0) return;
+    let kept = "";
+    for await (const text of linesOf(path)) {
+      const step = stepOf(text);
+      if (step !== undefined && step <= lastStep) {
+        kept += `${text}\n`;
+        onKept(`${text}\n`);
+      }
+      if (kept.length < CHUNK) continue;
+      await file.appendFile(kept);
+      kept = "";
+    }
+    await file.appendFile(kept);
   });
-  const whole = kept.map((text) => `${text}\n`);
-  // A run that dies here must not lose the lines that stay.
-  await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, (file) =>
-    file.writeFile(whole.join("")),
-  );
-  return whole;
 }
 
 function stepOf(text: string): number | undefined {
@@ -83,11 +97,20 @@ function stepOf(text: string): number | undefined {
   }
 }
 
-async function readOrEmpty(path: string): Promise<string> {
+/**
+ * The lines of a file that may be larger than a string can be; none where there is no file. Node's readline also ends
+ * lines at U+2028, which JSON may hold.
+ */
+async function* linesOf(path: string): AsyncGenerator<string> {
+  let rest = "";
   try {
-    return await readFile(path, "utf8");
+    for await (const chunk of createReadStream(path, "utf8")) {
+      const lines = (rest + String(chunk)).split("\n");
+      rest = lines.pop() ?? "";
+      yield* lines;
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystem(error, "read", path);
   }
+  if (rest !== "") yield rest;
 }

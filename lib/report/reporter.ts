@@ -75,11 +75,22 @@ export interface Reporter {
   /** Something that went wrong without stopping the run. */
   onWarning?(message: string): void | Promise<void>;
   onEnd?(end: RunEnd): void | Promise<void>;
+  /** Nothing more comes. Evaluations may still come after `onEnd`. */
+  onClose?(): void | Promise<void>;
 }
 
 /** Several reporters as one, asked in their order. */
 export class Reporters implements Required<Reporter> {
-  constructor(private readonly reporters: readonly Reporter[]) {}
+  private readonly reporters: Reporter[];
+
+  constructor(reporters: readonly Reporter[]) {
+    this.reporters = [...reporters];
+  }
+
+  /** They follow what comes from now on, after those that are there. */
+  add(reporters: readonly Reporter[]): void {
+    this.reporters.push(...reporters);
+  }
 
   onDownload(progress: DownloadProgress): void {
     for (const reporter of this.reporters) reporter.onDownload?.(progress);
@@ -115,5 +126,9 @@ export class Reporters implements Required<Reporter> {
 
   async onEnd(end: RunEnd): Promise<void> {
     for (const reporter of this.reporters) await reporter.onEnd?.(end);
+  }
+
+  async onClose(): Promise<void> {
+    for (const reporter of this.reporters) await reporter.onClose?.();
   }
 }

@@ -59,7 +59,10 @@ export interface TrainerEvents {
   profile: ProfileReport;
   /** Something that went wrong without stopping the run. */
   warning: string;
+  /** The run is over; evaluations may still come. */
   end: RunEnd;
+  /** The trainer is disposed of: nothing more comes. */
+  close: undefined;
 }
 
 export type TrainerEventName = keyof TrainerEvents;
@@ -101,6 +104,7 @@ export interface TrainerCallbacks {
   onProfile?: Callback<"profile"> | undefined;
   onWarning?: Callback<"warning"> | undefined;
   onEnd?: Callback<"end"> | undefined;
+  onClose?: Callback<"close"> | undefined;
 }
 
 interface Handler {
@@ -124,6 +128,7 @@ const CALLBACKS: { readonly [E in TrainerEventName]: keyof TrainerCallbacks } = 
   profile: "onProfile",
   warning: "onWarning",
   end: "onEnd",
+  close: "onClose",
 };
 
 /**
@@ -134,9 +139,9 @@ export class RunEvents {
   private readonly handlers = new Map<TrainerEventName, Handler[]>();
   private readonly warnings: string[] = [];
 
-  /** Follows a run that a reporter follows. */
-  addReporter(reporter: Reporter): void {
-    this.add("reporter", {
+  /** Has a reporter follow the run; what it gives takes that back. */
+  addReporter(reporter: Reporter): () => void {
+    return this.add("reporter", {
       onDownload: (progress) => reporter.onDownload?.(progress),
       onStart: (run) => reporter.onStart?.(run),
       onProgress: (progress) => reporter.onProgress?.(progress),
@@ -146,6 +151,7 @@ export class RunEvents {
       onProfile: (profile) => reporter.onProfile?.(profile),
       onWarning: (message) => reporter.onWarning?.(message),
       onEnd: (end) => reporter.onEnd?.(end),
+      onClose: () => reporter.onClose?.(),
     });
   }
 
@@ -209,12 +215,18 @@ export class RunEvents {
     }
   }
 
-  private add(kind: string, callbacks: TrainerCallbacks, run?: RunControl): void {
+  private add(kind: string, callbacks: TrainerCallbacks, run?: RunControl): () => void {
+    const added: Handler[] = [];
     for (const event of Object.keys(CALLBACKS) as TrainerEventName[]) {
       const name = CALLBACKS[event];
       const handle = (value: never) => (callbacks[name] as Callback<never> | undefined)?.(value, run as RunControl);
-      this.push(event, { handle, name: `${kind} ${name}`, strict: true });
+      const handler = { handle, name: `${kind} ${name}`, strict: true };
+      this.push(event, handler);
+      added.push(handler);
     }
+    return () => {
+      for (const event of this.handlers.keys()) this.remove(event, (handler) => added.includes(handler));
+    };
   }
 
   private listen<E extends TrainerEventName>(event: E, handle: TrainerListener<E>, listener: TrainerListener<E>): void {
@@ -230,16 +242,18 @@ export class RunEvents {
     this.handlers.set(event, [...(this.handlers.get(event) ?? []), handler]);
   }
 
+  private remove(event: TrainerEventName, which: (handler: Handler) => boolean): void {
+    const handlers = this.handlers.get(event) ?? [];
+    this.handlers.set(
+      event,
+      handlers.filter((handler) => !which(handler)),
+    );
+  }
+
   private listenerFailed(event: TrainerEventName, handler: Handler, error: unknown): void {
     // What is called without end must not fail without end; and a warning of a warning would.
     const again = event === "warning" || event === "progress" || event === "download";
-    if (again) {
-      const handlers = this.handlers.get(event) ?? [];
-      this.handlers.set(
-        event,
-        handlers.filter((other) => other !== handler),
-      );
-    }
+    if (again) this.remove(event, (other) => other === handler);
     this.warn(`the ${handler.name} threw: ${textOf(error)}${again ? "; it is not called any more" : ""}`);
   }
 }

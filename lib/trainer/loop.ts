@@ -1,4 +1,4 @@
-import type { Model, StepArgs, StepOptions, StepResult } from "../engine/index.js";
+import type { Model, StepArgs, StepOptions } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
@@ -84,35 +84,33 @@ async function updateWeights(
   const { model, guards } = parts;
   const { step } = state;
   const settings = parts.optimizer(step);
-  const norms = { before: 0, after: 0 };
-  let skipped = 0;
+  const norms = { before: 0, after: 0, updates: 0 };
   for (let update = 0; update < prepared.updates; update += 1) {
     // Once the weights have changed the step cannot be dropped any more.
     const signal = update === 0 ? context.signal : undefined;
     const loss = await accumulate(parts, prepared, { step, update }, { ...context, signal });
-    const result = await takeStep(model, settings, loss);
+    if (!guards.lossIsFinite(step, loss, context.warn)) {
+      // Its gradients say nothing, and must not leak into the next update.
+      await model.zeroGradients();
+      continue;
+    }
+    const result = await span("optimizer step", () => model.step(settings));
     state.updates += 1;
-    if (!guards.check(step, { ...result, loss }, context.warn)) skipped += 1;
-    norms.before += result.gradNorm / prepared.updates;
-    norms.after += result.gradNormClipped / prepared.updates;
+    guards.check(step, result, context.warn);
+    norms.before += result.gradNorm;
+    norms.after += result.gradNormClipped;
+    norms.updates += 1;
   }
   const { vision, merger, language } = settings.learningRate;
   const several = vision !== language || merger !== language;
   return {
-    grad_norm: norms.before,
-    grad_norm_clipped: norms.after,
+    grad_norm: norms.before / norms.updates,
+    grad_norm_clipped: norms.after / norms.updates,
     learning_rate: language,
     ...(several ? { "learning_rate/vision": vision, "learning_rate/merger": merger } : {}),
     num_updates: prepared.updates,
-    num_skipped_updates: skipped,
+    ...guards.metrics(),
   };
-}
-
-/** An update from a loss that is not finite is left out: its gradient says nothing. */
-async function takeStep(model: Model, settings: OptimizerSettings, loss: number): Promise<StepResult> {
-  if (Number.isFinite(loss)) return span("optimizer step", () => model.step(settings));
-  await model.zeroGradients();
-  return { gradNorm: Number.NaN, gradNormClipped: Number.NaN, skipped: true, nonFinite: [], nonFiniteWeights: [] };
 }
 
 /** Forward and backward of all that one update is made of; the loss. */

@@ -4,6 +4,7 @@ import { evaluationMetricNames } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
 import type { RunStart } from "../report/index.js";
 import { checkTraceTarget, tracePath } from "../report/profile-trace.js";
+import { makeTrackers } from "../report/trackers.js";
 import {
   bestMetricName,
   checkEvaluationOptions,
@@ -21,6 +22,7 @@ import { makeParts } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
+import { Watch } from "./watch.js";
 
 /** Opens all that a run needs, and brings it to where it goes on. What it throws leaves nothing open. */
 export async function openRun(host: RunHost, signal: AbortSignal | undefined): Promise<OpenRun> {
@@ -36,9 +38,16 @@ export async function openRun(host: RunHost, signal: AbortSignal | undefined): P
   const asked = config.maxTokensPerMicrobatch;
   const budget = from === undefined ? asked : await budgetToResume(from.runFolder, asked, warn);
   const onDownload = (progress: DownloadProgress) => events.emitNow("download", progress);
+  // What they need is looked for before the weights are loaded.
+  const trackers = await makeTrackers({ ...config, outputDir }, { warn });
   const session = await openSession(options, { names, budget, warn, onDownload, signal });
   try {
-    return await startRun(host, session, from);
+    const run = await startRun(host, session, from);
+    const added = trackers.map((tracker) => events.addReporter(tracker));
+    run.forgetTrackers = () => {
+      for (const forget of added) forget();
+    };
+    return run;
   } catch (error) {
     closeSession(session);
     throw error;
@@ -63,6 +72,8 @@ async function startRun(host: RunHost, session: Session, from: ResumePoint | und
     checkpoint: undefined,
     evaluationsSaved: 0,
     profiler: undefined,
+    watch: options.plan.objective === "grpo" ? new Watch(options.plan.config) : undefined,
+    forgetTrackers: () => {},
     weightsOf: 0,
     wholeAfter: 0,
     busy: false,
@@ -104,12 +115,19 @@ async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   run.weightsOf = state.step;
   run.wholeAfter = state.updates;
   parts.objective.restore(state.objectiveState);
+  // A checkpoint of an older version knows nothing of them.
+  if (!isEmpty(state.guards)) parts.guards.restore(state.guards);
+  if (!isEmpty(state.watch)) run.watch?.restore(state.watch);
   const metric = bestMetricName(options.plan.config);
   if (!comparableBest(state, metric)) {
     warn(`the best checkpoint so far was that of ${state.best?.metric}; by ${metric} counting begins anew`);
     Object.assign(state, { best: null, evaluations: [], withoutBetter: 0 });
   }
   await writeBestFile(outputDir, state.best);
+}
+
+function isEmpty(remembered: object): boolean {
+  return Object.keys(remembered).length === 0;
 }
 
 /** Undefined where no profile is asked for. */

@@ -14,6 +14,8 @@ export async function saveRun(run: OpenRun): Promise<string | undefined> {
   const { saveDtype: dtype, saveTotalLimit: keep, maxShardSize } = options.plan.config;
   const { model, adapter, reference } = session;
   state.objectiveState = parts.objective.state();
+  state.guards = parts.guards.state();
+  state.watch = run.watch?.state() ?? {};
   const warn = (message: string) => events.warn(message);
   run.checkpoint = await span("checkpoint", () =>
     saveCheckpoint({

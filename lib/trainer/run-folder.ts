@@ -1,4 +1,4 @@
-import { mkdir, readFile, realpath, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { parse, stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
@@ -29,8 +29,11 @@ const OWN_FILES = [
   "after.json",
   "summary.json",
   BEST_FILE,
+  "wandb.json",
   TRACE_FILE,
 ];
+/** TensorBoard shows all event files of a folder as one run. */
+const OWN_PATTERN = /^events\.out\.tfevents\./;
 const OWN_FOLDERS = ["checkpoints"];
 
 /** What lies in a run's folder; undefined where no run was. */
@@ -66,7 +69,8 @@ export async function clearRunFolder(folder: string, inputs: readonly (string | 
   for (const name of OWN_FOLDERS) await refuseInside(join(folder, name), inputs);
   try {
     for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
-    for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
+    const events = (await readdir(folder)).filter((name) => OWN_PATTERN.test(name));
+    for (const name of [...OWN_FILES, ...events]) await rm(join(folder, name), { force: true });
   } catch (error) {
     throw fromSystem(error, "clear the run's folder", folder);
   }

@@ -90,6 +90,7 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
     run.weightsOf = state.step;
     run.busy = false;
     state.history.push(historyEntry(report));
+    for (const message of run.watch?.observe(report.step, report.metrics) ?? []) events.warn(message);
     await events.flush();
     await span("reports", () => events.emit("step", report));
     return report;

@@ -155,7 +155,13 @@ export class Trainer implements RunControl {
     const { opening } = this;
     this.opening = undefined;
     const run = await opening?.catch(() => undefined);
-    if (run !== undefined) closeSession(run.session);
+    if (run === undefined) return;
+    try {
+      await run.events.emit("close", undefined);
+    } finally {
+      run.forgetTrackers();
+      closeSession(run.session);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,6 +185,7 @@ export class Trainer implements RunControl {
       await announceRun(run);
       return run;
     } catch (error) {
+      run.forgetTrackers();
       closeSession(run.session);
       throw error;
     } finally {
