@@ -14,7 +14,7 @@ export class JsonlReporter implements Reporter {
   private readonly metricsPath: string;
   private readonly completionsPath: string;
   /** Lines of evaluations. */
-  private readonly evaluations = new Set<string>();
+  private evaluations = new Set<string>();
 
   constructor(
     directory: string,
@@ -26,10 +26,7 @@ export class JsonlReporter implements Reporter {
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
     await mkdir(outputDir, { recursive: true });
-    this.evaluations.clear();
-    await keepUntil(this.metricsPath, firstStep, (text) => {
-      if (text.includes('"eval_')) this.evaluations.add(text);
-    });
+    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep));
     if (this.options.completions) await keepUntil(this.completionsPath, firstStep);
   }
 
@@ -65,27 +62,29 @@ function line(value: object): string {
 
 /** Characters that are written at once. */
 const CHUNK = 1 << 20;
+const EVALUATION = /^\{"step":\d+,"eval_/;
 
 /**
- * Drops the lines of steps after `lastStep`, and a last line that was torn. The file is written beside and renamed: a
- * run that is killed here keeps its record.
+ * Drops the lines of steps after `lastStep`, and a last line that was torn; gives those of evaluations that stay. The
+ * file is written beside and renamed: a run that is killed here keeps its record.
  */
-async function keepUntil(path: string, lastStep: number, onKept = (_line: string) => {}): Promise<void> {
+async function keepUntil(path: string, lastStep: number): Promise<string[]> {
+  const evaluations: string[] = [];
   await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, async (file) => {
     if (lastStep === 0) return;
     let kept = "";
     for await (const text of linesOf(path)) {
       const step = stepOf(text);
-      if (step !== undefined && step <= lastStep) {
-        kept += `${text}\n`;
-        onKept(`${text}\n`);
-      }
+      if (step === undefined || step > lastStep) continue;
+      kept += `${text}\n`;
+      if (EVALUATION.test(text)) evaluations.push(`${text}\n`);
       if (kept.length < CHUNK) continue;
       await file.appendFile(kept);
       kept = "";
     }
     await file.appendFile(kept);
   });
+  return evaluations;
 }
 
 function stepOf(text: string): number | undefined {

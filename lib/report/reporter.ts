@@ -44,7 +44,8 @@ export interface RunStart {
 }
 
 export interface Progress {
-  phase: "sampling" | "training" | "evaluating";
+  /** "measuring": prompts, before the run, where `max_prompt_length` asks for their sizes. */
+  phase: "measuring" | "sampling" | "training" | "evaluating";
   /** 0 … 1 within the phase. */
   fraction: number;
 }
@@ -77,58 +78,4 @@ export interface Reporter {
   onEnd?(end: RunEnd): void | Promise<void>;
   /** Nothing more comes. Evaluations may still come after `onEnd`. */
   onClose?(): void | Promise<void>;
-}
-
-/** Several reporters as one, asked in their order. */
-export class Reporters implements Required<Reporter> {
-  private readonly reporters: Reporter[];
-
-  constructor(reporters: readonly Reporter[]) {
-    this.reporters = [...reporters];
-  }
-
-  /** They follow what comes from now on, after those that are there. */
-  add(reporters: readonly Reporter[]): void {
-    this.reporters.push(...reporters);
-  }
-
-  onDownload(progress: DownloadProgress): void {
-    for (const reporter of this.reporters) reporter.onDownload?.(progress);
-  }
-
-  async onStart(run: RunStart): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onStart?.(run);
-  }
-
-  onProgress(progress: Progress): void {
-    for (const reporter of this.reporters) reporter.onProgress?.(progress);
-  }
-
-  async onStep(report: StepReport): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onStep?.(report);
-  }
-
-  async onEvaluation(step: number, metrics: Metrics): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onEvaluation?.(step, metrics);
-  }
-
-  async onCheckpoint(step: number, path: string): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onCheckpoint?.(step, path);
-  }
-
-  async onProfile(profile: ProfileReport): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onProfile?.(profile);
-  }
-
-  async onWarning(message: string): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onWarning?.(message);
-  }
-
-  async onEnd(end: RunEnd): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onEnd?.(end);
-  }
-
-  async onClose(): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onClose?.();
-  }
 }

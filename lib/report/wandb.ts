@@ -43,7 +43,7 @@ const PATIENCE = 30_000;
 const HOST = "api.wandb.ai";
 const EXIT_CODES = { finished: 0, failed: 1, interrupted: 255 } as const;
 /** In the run's folder: which runs of Weights & Biases show it. */
-const RUNS_FILE = "wandb.json";
+export const WANDB_FILE = "wandb.json";
 
 /**
  * A reporter for Weights & Biases, or undefined where WANDB_MODE says that nothing is to be sent.
@@ -203,7 +203,7 @@ interface RunRecord {
 
 async function readRuns(folder: string): Promise<RunRecord[]> {
   try {
-    const { runs } = JSON.parse(await readFile(join(folder, RUNS_FILE), "utf8")) as { runs?: RunRecord[] };
+    const { runs } = JSON.parse(await readFile(join(folder, WANDB_FILE), "utf8")) as { runs?: RunRecord[] };
     return Array.isArray(runs) ? runs : [];
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return [];
@@ -213,7 +213,7 @@ async function readRuns(folder: string): Promise<RunRecord[]> {
 
 async function writeRuns(folder: string, runs: readonly RunRecord[]): Promise<void> {
   const text = `${JSON.stringify({ runs }, undefined, 2)}\n`;
-  await replaceFile(join(folder, RUNS_FILE), { what: "write" }, (file) => file.writeFile(text));
+  await replaceFile(join(folder, WANDB_FILE), { what: "write" }, (file) => file.writeFile(text));
 }
 
 /** As the SDK looks for one. */

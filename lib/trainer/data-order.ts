@@ -12,13 +12,9 @@ export interface FileMix {
 export interface DataOrderOptions extends FileMix {
   /** Rows of each data file; the data set holds them one file after another. */
   files: readonly number[];
-  perStep: number;
   seed: number;
   shuffle: boolean;
 }
-
-/** The same for a data set of one file. */
-export type OneFileOrder = Omit<DataOrderOptions, "files" | keyof FileMix> & { rows: number };
 
 /** A row's place in the run. */
 export interface Place {
@@ -55,7 +51,6 @@ const IN_FILE = 2 ** 48 + 1;
 export class DataOrder {
   /** Of all files: the draws of an epoch. */
   readonly rows: number;
-  private readonly options: DataOrderOptions;
   private readonly offsets: readonly number[];
   /** Of each file in an epoch; undefined without weights. */
   private readonly draws: readonly number[] | undefined;
@@ -64,10 +59,9 @@ export class DataOrder {
   private readonly passes = new Map<number, { pass: number; order: Uint32Array }>();
 
   /** Throws `ERR_CONFIG` for a mix that does not fit the files, `ERR_DATA` where there is nothing to take. */
-  constructor(options: DataOrderOptions | OneFileOrder) {
-    this.options = "files" in options ? options : { ...options, files: [options.rows] };
-    const { files, weights } = this.options;
-    checkMix(files.length, this.options);
+  constructor(private readonly options: DataOrderOptions) {
+    const { files, weights } = options;
+    checkMix(files.length, options);
     this.rows = sum(files);
     if (this.rows === 0) throw new VlmR1Error("ERR_DATA", "expected at least one row to take, got none");
     this.offsets = files.map((_, file) => sum(files.slice(0, file)));
@@ -77,17 +71,6 @@ export class DataOrder {
   /** Rows in `epochs` passes over the data, which may be a fraction: where such a run ends. */
   endOf(epochs: number): number {
     return Math.max(1, Math.round(this.rows * epochs));
-  }
-
-  /** Steps until the position `end`; the last one may be smaller. */
-  stepsTo(end: number): number {
-    return Math.ceil(end / this.options.perStep);
-  }
-
-  /** The rows of a step, from 0. `end`: the run's last position, where a smaller last step stops. */
-  placesOf(step: number, end = Number.POSITIVE_INFINITY): Place[] {
-    const { perStep } = this.options;
-    return this.take(step * perStep, perStep, end);
   }
 
   /** `count` places from `position` on, fewer where the run ends before, at `end`. */

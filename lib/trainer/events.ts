@@ -59,9 +59,8 @@ export interface TrainerEvents {
   profile: ProfileReport;
   /** Something that went wrong without stopping the run. */
   warning: string;
-  /** The run is over; evaluations may still come. */
   end: RunEnd;
-  /** The trainer is disposed of: nothing more comes. */
+  /** The trainer is disposed: nothing follows. */
   close: undefined;
 }
 
@@ -104,6 +103,7 @@ export interface TrainerCallbacks {
   onProfile?: Callback<"profile"> | undefined;
   onWarning?: Callback<"warning"> | undefined;
   onEnd?: Callback<"end"> | undefined;
+  /** The trainer is disposed: nothing follows. */
   onClose?: Callback<"close"> | undefined;
 }
 
@@ -139,9 +139,9 @@ export class RunEvents {
   private readonly handlers = new Map<TrainerEventName, Handler[]>();
   private readonly warnings: string[] = [];
 
-  /** Has a reporter follow the run; what it gives takes that back. */
-  addReporter(reporter: Reporter): () => void {
-    return this.add("reporter", {
+  /** Follows a run that a reporter follows. */
+  addReporter(reporter: Reporter): void {
+    this.add("reporter", {
       onDownload: (progress) => reporter.onDownload?.(progress),
       onStart: (run) => reporter.onStart?.(run),
       onProgress: (progress) => reporter.onProgress?.(progress),
@@ -215,18 +215,12 @@ export class RunEvents {
     }
   }
 
-  private add(kind: string, callbacks: TrainerCallbacks, run?: RunControl): () => void {
-    const added: Handler[] = [];
+  private add(kind: string, callbacks: TrainerCallbacks, run?: RunControl): void {
     for (const event of Object.keys(CALLBACKS) as TrainerEventName[]) {
       const name = CALLBACKS[event];
       const handle = (value: never) => (callbacks[name] as Callback<never> | undefined)?.(value, run as RunControl);
-      const handler = { handle, name: `${kind} ${name}`, strict: true };
-      this.push(event, handler);
-      added.push(handler);
+      this.push(event, { handle, name: `${kind} ${name}`, strict: true });
     }
-    return () => {
-      for (const event of this.handlers.keys()) this.remove(event, (handler) => added.includes(handler));
-    };
   }
 
   private listen<E extends TrainerEventName>(event: E, handle: TrainerListener<E>, listener: TrainerListener<E>): void {
@@ -242,18 +236,16 @@ export class RunEvents {
     this.handlers.set(event, [...(this.handlers.get(event) ?? []), handler]);
   }
 
-  private remove(event: TrainerEventName, which: (handler: Handler) => boolean): void {
-    const handlers = this.handlers.get(event) ?? [];
-    this.handlers.set(
-      event,
-      handlers.filter((handler) => !which(handler)),
-    );
-  }
-
   private listenerFailed(event: TrainerEventName, handler: Handler, error: unknown): void {
     // What is called without end must not fail without end; and a warning of a warning would.
     const again = event === "warning" || event === "progress" || event === "download";
-    if (again) this.remove(event, (other) => other === handler);
+    if (again) {
+      const handlers = this.handlers.get(event) ?? [];
+      this.handlers.set(
+        event,
+        handlers.filter((other) => other !== handler),
+      );
+    }
     this.warn(`the ${handler.name} threw: ${textOf(error)}${again ? "; it is not called any more" : ""}`);
   }
 }

@@ -10,7 +10,7 @@ export type {
   RunStart,
   StepReport,
 } from "../report/index.js";
-export { type AdvantageOptions, type Advantages, computeAdvantages } from "./advantages.js";
+export { type AdvantageOptions, type Advantages, computeAdvantages, type RewardAggregation } from "./advantages.js";
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
 export type {
   CheckpointReport,

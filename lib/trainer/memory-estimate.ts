@@ -27,6 +27,8 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "maxNumSeqs"
     | "optim"
     | "stochasticRounding"
+    | "refPrecision"
+    | "syncRefModel"
   >;
 
 /** All that an estimate needs and a configuration does not say. */
@@ -102,6 +104,8 @@ export async function estimateMemory(
       maxNewTokens: maxCompletionLength,
       microBatches,
       reference: config.beta === 0 ? "none" : trainable.train === "lora" ? "same" : "copy",
+      referencePrecision: config.refPrecision === "auto" ? config.precision : config.refPrecision,
+      referenceWritable: config.syncRefModel,
       earlierSteps: Math.min(
         MOST_EARLIER_STEPS,
         Math.ceil((run.rows ?? Number.POSITIVE_INFINITY) / prompts.length) - 1,

@@ -4,7 +4,6 @@ import { evaluationMetricNames } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
 import type { RunStart } from "../report/index.js";
 import { checkTraceTarget, tracePath } from "../report/profile-trace.js";
-import { makeTrackers } from "../report/trackers.js";
 import {
   bestMetricName,
   checkEvaluationOptions,
@@ -38,16 +37,10 @@ export async function openRun(host: RunHost, signal: AbortSignal | undefined): P
   const asked = config.maxTokensPerMicrobatch;
   const budget = from === undefined ? asked : await budgetToResume(from.runFolder, asked, warn);
   const onDownload = (progress: DownloadProgress) => events.emitNow("download", progress);
-  // What they need is looked for before the weights are loaded.
-  const trackers = await makeTrackers({ ...config, outputDir }, { warn });
-  const session = await openSession(options, { names, budget, warn, onDownload, signal });
+  const onMeasured = (fraction: number) => events.emitNow("progress", { phase: "measuring", fraction });
+  const session = await openSession(options, { names, budget, warn, onDownload, onMeasured, signal });
   try {
-    const run = await startRun(host, session, from);
-    const added = trackers.map((tracker) => events.addReporter(tracker));
-    run.forgetTrackers = () => {
-      for (const forget of added) forget();
-    };
-    return run;
+    return await startRun(host, session, from);
   } catch (error) {
     closeSession(session);
     throw error;
@@ -73,7 +66,6 @@ async function startRun(host: RunHost, session: Session, from: ResumePoint | und
     evaluationsSaved: 0,
     profiler: undefined,
     watch: options.plan.objective === "grpo" ? new Watch(options.plan.config) : undefined,
-    forgetTrackers: () => {},
     weightsOf: 0,
     wholeAfter: 0,
     busy: false,
@@ -115,19 +107,15 @@ async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   run.weightsOf = state.step;
   run.wholeAfter = state.updates;
   parts.objective.restore(state.objectiveState);
-  // A checkpoint of an older version knows nothing of them.
-  if (!isEmpty(state.guards)) parts.guards.restore(state.guards);
-  if (!isEmpty(state.watch)) run.watch?.restore(state.watch);
+  // Checkpoints of earlier versions have neither.
+  if (Object.keys(state.guards).length > 0) parts.guards.restore(state.guards);
+  if (Object.keys(state.watch).length > 0) run.watch?.restore(state.watch);
   const metric = bestMetricName(options.plan.config);
   if (!comparableBest(state, metric)) {
     warn(`the best checkpoint so far was that of ${state.best?.metric}; by ${metric} counting begins anew`);
     Object.assign(state, { best: null, evaluations: [], withoutBetter: 0 });
   }
   await writeBestFile(outputDir, state.best);
-}
-
-function isEmpty(remembered: object): boolean {
-  return Object.keys(remembered).length === 0;
 }
 
 /** Undefined where no profile is asked for. */

@@ -15,6 +15,7 @@ import type { RewardFunction } from "../rewards/index.js";
 import type { TrainerCallbacks } from "./events.js";
 import { checkGrpo } from "./grpo-rules.js";
 import { checkDataOptions } from "./run-data.js";
+import { checkSchedule } from "./schedule.js";
 
 /** What code can give where a file can only give names. */
 export interface InCode {
@@ -74,6 +75,8 @@ export function resolveOptions(options: TrainerOptions): ResolvedOptions {
       : { objective, config: parseConfig(sftSchema, input, "Trainer options") };
   const rows = asRows(dataset, "dataset");
   checkDataOptions(plan.config, rows);
+  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, learningRate } = plan.config;
+  checkSchedule({ kind, kwargs, learningRate });
   if (plan.objective === "grpo") checkGrpo(plan.config);
   return {
     plan,

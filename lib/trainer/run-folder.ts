@@ -4,6 +4,7 @@ import { parse, stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
+import { WANDB_FILE } from "../report/wandb.js";
 import { BEST_FILE } from "./best-checkpoint.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
@@ -29,12 +30,12 @@ const OWN_FILES = [
   "after.json",
   "summary.json",
   BEST_FILE,
-  "wandb.json",
+  WANDB_FILE,
   TRACE_FILE,
 ];
-/** TensorBoard shows all event files of a folder as one run. */
-const OWN_PATTERN = /^events\.out\.tfevents\./;
 const OWN_FOLDERS = ["checkpoints"];
+/** TensorBoard's files, whose names have the time in them. */
+const OWN_NAMES = /^events\.out\.tfevents\./;
 
 /** What lies in a run's folder; undefined where no run was. */
 export async function readRunFile(folder: string): Promise<RunFile | undefined> {
@@ -69,7 +70,7 @@ export async function clearRunFolder(folder: string, inputs: readonly (string | 
   for (const name of OWN_FOLDERS) await refuseInside(join(folder, name), inputs);
   try {
     for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
-    const events = (await readdir(folder)).filter((name) => OWN_PATTERN.test(name));
+    const events = (await readdir(folder)).filter((name) => OWN_NAMES.test(name));
     for (const name of [...OWN_FILES, ...events]) await rm(join(folder, name), { force: true });
   } catch (error) {
     throw fromSystem(error, "clear the run's folder", folder);

@@ -17,10 +17,10 @@ export function makeParts(plan: RunPlan, session: Session, lastCheckpoint: () =>
   const rows = session.rows.length;
   const order = new DataOrder({
     ...{ files: session.files, weights: config.datasetWeights, curriculum: config.curriculum },
-    ...{ perStep: batchPlan(config).promptsPerRollout, seed, shuffle: shuffleDataset },
+    ...{ seed, shuffle: shuffleDataset },
   });
   const end = maxSteps >= 0 ? Number.POSITIVE_INFINITY : order.endOf(numTrainEpochs);
-  const totalSteps = maxSteps >= 0 ? maxSteps : order.stepsTo(end);
+  const totalSteps = maxSteps >= 0 ? maxSteps : Math.ceil(end / batchPlan(config).promptsPerRollout);
   return {
     model: session.model,
     objective: makeObjective(plan, session),
@@ -53,9 +53,9 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
 
 function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
   const { learningRate: base, visionLearningRate: vision = base, mergerLearningRate: merger = base } = config;
-  const { lrSchedulerType: kind, warmupSteps, warmupRatio } = config;
-  const rate = (learningRate: number) =>
-    learningRateAt(step, { kind, learningRate, totalSteps, warmupSteps, warmupRatio });
+  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, warmupSteps, warmupRatio } = config;
+  const schedule = { kind, kwargs, totalSteps, warmupSteps, warmupRatio, baseLearningRate: base };
+  const rate = (learningRate: number) => learningRateAt(step, { ...schedule, learningRate });
   return {
     learningRate: { vision: rate(vision), merger: rate(merger), language: rate(base) },
     beta1: config.adamBeta1,

@@ -26,10 +26,8 @@ export interface OpenRun extends RunHost {
   /** How many of the run's evaluations that knows: one that was interrupted is made after its step's checkpoint. */
   evaluationsSaved: number;
   profiler: Profiler | undefined;
-  /** Looks for the known ways in which training by rewards goes wrong; there are none of them in supervised training. */
+  /** Looks for the ways in which training by rewards goes wrong; supervised training has none. */
   watch: Watch | undefined;
-  /** Takes the trackers back. */
-  forgetTrackers: () => void;
   /** The step whose weights the model has: another than the state's where the best ones were loaded at the end. */
   weightsOf: number;
   /** Updates when the last whole step was done: weights of half a step are never saved. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { parseSize } from "../config/index.js";
 import type { CallOptions } from "../engine/index.js";
 import type { Evaluation } from "../eval/index.js";
-import { JsonlReporter, type StepReport } from "../report/index.js";
+import { JsonlReporter, makeTrackers, type StepReport } from "../report/index.js";
 import { checkEvaluationOptions } from "./best-checkpoint.js";
 import type { TrainerState } from "./checkpoint.js";
 import { type RunControl, RunEvents, type TrainerEventName, type TrainerListener } from "./events.js";
@@ -40,6 +40,7 @@ export class Trainer implements RunControl {
   private readonly options: ResolvedOptions;
   private readonly events = new RunEvents();
   private opening: Promise<OpenRun> | undefined;
+  private tracking: Promise<void> | undefined;
   private starting: OpenRun | undefined;
   private stopping: string | undefined;
 
@@ -156,12 +157,9 @@ export class Trainer implements RunControl {
     this.opening = undefined;
     const run = await opening?.catch(() => undefined);
     if (run === undefined) return;
-    try {
-      await run.events.emit("close", undefined);
-    } finally {
-      run.forgetTrackers();
-      closeSession(run.session);
-    }
+    closeSession(run.session);
+    await this.events.emit("close", undefined);
+    await this.events.flush();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -177,15 +175,23 @@ export class Trainer implements RunControl {
     return this.starting ?? this.opening;
   }
 
+  private async addTrackers(): Promise<void> {
+    const { outputDir, events } = this;
+    const trackers = await makeTrackers({ ...this.config, outputDir }, { warn: (message) => events.warn(message) });
+    for (const tracker of trackers) events.addReporter(tracker);
+  }
+
   private async openAndAnnounce(signal: AbortSignal | undefined): Promise<OpenRun> {
     const { options, outputDir, events } = this;
+    // What they need is looked for before weights are loaded.
+    this.tracking ??= this.addTrackers();
+    await this.tracking;
     const run = await openRun({ options, outputDir, events }, signal);
     this.starting = run;
     try {
       await announceRun(run);
       return run;
     } catch (error) {
-      run.forgetTrackers();
       closeSession(run.session);
       throw error;
     } finally {

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import type { VlmR1Error } from "../../../lib/errors/index.js";
-import { makeTrackers, Reporters } from "../../../lib/report/index.js";
+import { makeTrackers } from "../../../lib/report/index.js";
 import { QuietReporter } from "../../../lib/report/quiet.js";
 import { openWorker, type WandbChannel } from "../../../lib/report/wandb.js";
 import { serveWandb, type ToWorker, type WandbSdk } from "../../../lib/report/wandb-worker.js";
+import { Reporters } from "../../support/reporters.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 const KEY = { WANDB_API_KEY: "k" };

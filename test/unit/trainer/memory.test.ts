@@ -29,6 +29,8 @@ const config: EstimatedConfig = {
   promptsPerStep: 3,
   maxTokensPerMicrobatch: 200,
   beta: 0,
+  refPrecision: "auto",
+  syncRefModel: false,
   valSplitRatio: 0,
   evalBatchSize: 5,
   maxNumSeqs: 7,
@@ -79,6 +81,17 @@ describe("an estimate", () => {
     expect(full).toMatchObject({ reference: "copy", evaluated: 20, evaluatedRows: 5 });
     expect(lora).toMatchObject({ train: "lora", reference: "same", lora: { keepStart: false } });
     expect(lora?.lora?.modules[0]).toMatchObject({ rank: 2 });
+  });
+
+  it("follows the optimizer, and the reference's own type and whether it follows", async () => {
+    const { engine, run, asked } = await open();
+    const small = { optim: "adamw_8bit", precision: "bf16", stochasticRounding: true } as const;
+    await estimateMemory(engine, run, { ...config, ...small, beta: 0.1, syncRefModel: true });
+    await estimateMemory(engine, run, { ...config, beta: 0.1, refPrecision: "f32" });
+    const [first, second] = asked();
+    expect(first).toMatchObject({ moments: "int8", stochasticRounding: true, writable: false });
+    expect(first).toMatchObject({ referencePrecision: "bf16", referenceWritable: true });
+    expect(second).toMatchObject({ moments: "f32", referencePrecision: "f32", referenceWritable: false });
   });
 
   it("keeps the start of an adapter that is there, where it is compared with", async () => {
@@ -220,6 +233,16 @@ describe("advice", () => {
     const peaks = advice.map(({ peak }) => peak);
     expect(Math.max(...peaks)).toBeLessThan(estimate.peak);
     expect(peaks.at(-1)).toBe(Math.min(...peaks));
+  });
+
+  it("tries a smaller optimizer and a smaller reference", async () => {
+    const { engine, run, asked } = await open();
+    const copied = { ...config, beta: 0.1 };
+    await adviseOn(engine, run, copied, await estimateMemory(engine, run, copied));
+    expect(asked()).toContainEqual(expect.objectContaining({ moments: "int8", stochasticRounding: false }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "bf16", stochasticRounding: true }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "auto", referencePrecision: "bf16" }));
+    expect(asked().every(({ train, stochasticRounding }) => train === "full" || !stochasticRounding)).toBe(true);
   });
 
   it("undoes nothing that was asked for", async () => {

@@ -41,7 +41,7 @@ describe("the rows of a step", () => {
     const given = rows(6);
     given[1] = onPicture(given[1]!, "/gone.png");
     given[4] = { ...given[4]!, messages: [{ role: "user", content: "long ".repeat(100) }] };
-    const order = new DataOrder({ rows: 6, perStep: 6, seed: 1, shuffle: true });
+    const order = new DataOrder({ files: [6], seed: 1, shuffle: true });
     const { source, context, warnings } = await open(given);
     expect(source.counts).toEqual({ used: 0, bad: 0, overlong: 0 });
     const taken = await source.take(order.take(0, 6), context);
@@ -59,7 +59,7 @@ describe("the rows of a step", () => {
       { ...two, messages: [{ role: "user" as const, content: "long ".repeat(100) }] },
     ];
     const { source, context } = await open(given);
-    const places = new DataOrder({ rows: 2, perStep: 2, seed: 1, shuffle: false }).take(0, 2);
+    const places = new DataOrder({ files: [2], seed: 1, shuffle: false }).take(0, 2);
     await expect(source.take(places, context)).rejects.toMatchObject({
       code: "ERR_DATA",
       message: expect.stringMatching(/none of the 2 rows/),
@@ -67,7 +67,7 @@ describe("the rows of a step", () => {
   });
 
   test("that were read ahead are kept until they are taken, and made once", async () => {
-    const order = new DataOrder({ rows: 12, perStep: 4, seed: 1, shuffle: true });
+    const order = new DataOrder({ files: [12], seed: 1, shuffle: true });
     const { source, context, prompts } = await open(rows(12));
     source.prefetch(order.take(0, 4));
     source.prefetch(order.take(4, 4));
@@ -86,7 +86,7 @@ describe("the rows of a step", () => {
   test("look new whenever they come, also twice in an epoch, and the same in the same place", async () => {
     const picture = goldenPath("images/square.png");
     const given = rows(2).map((row) => onPicture(row, picture));
-    const order = new DataOrder({ files: [1, 1], weights: [1, 0], perStep: 2, seed: 1, shuffle: true });
+    const order = new DataOrder({ files: [1, 1], weights: [1, 0], seed: 1, shuffle: true });
     const places = order.take(0, 3);
     expect(places).toMatchObject([
       { row: 0, epoch: 0, pass: 0 },
