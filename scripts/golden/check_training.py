@@ -51,7 +51,8 @@ def main():
                 table.add(case, changes, *compare(case, folder, changes))
             except ProgramError as error:
                 table.add_failure(case, changes, error)
-    print(f"\nTRL {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}, f32 on the CPU\n")
+    programs = f"TRL {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"
+    print(f"\n{programs}, f32 on the CPU\n")
     print(table.markdown())
     print(f"\n{len(table.rows)} rows, {table.verdict()}")
     sys.exit(0 if table.good() else 1)

@@ -16,8 +16,7 @@ from tiny_models import load
 from training.replay import replay, weights
 from training.trace import expected_steps, expected_updates
 
-FOLDER = os.path.join(ROOT, "qwen2_5_vl_a")
-DRIVER = os.path.join(os.path.dirname(__file__), "run-training.mjs")
+DRIVER, REWARDS = (os.path.join(os.path.dirname(__file__), name) for name in ("run-training.mjs", "rewards.mjs"))
 # What TRL logs that has no meaning here.
 FOREIGN = ("step_time",)
 # A loss is a mean in which advantages cancel, down to nothing where all completions are equally long: its error is
@@ -31,7 +30,7 @@ def adapter_settings(case, out):
         return {"use_peft": True, "lora_r": 4, "lora_alpha": 8, **everywhere, "train_adapter": True}
     if case.adapter == "trained":
         given = os.path.join(out, "given")
-        make(FOLDER, given, layers="all")
+        make(case.folder(), given, layers="all")
         return {"adapter": given, "train_adapter": True}
     return {}
 
@@ -41,13 +40,13 @@ def run_program(case, out):
     path, data, trace = (os.path.join(out, f"{name}.json") for name in ("case", "conversations", "trace"))
     write_json(data, case.rows())
     write_json(path, {
-        "model": FOLDER,
+        "model": case.folder(),
         "dataset": data,
         "image_folders": [ROOT],
         "shuffle_dataset": False,
         "precision": "f32",
         **case.shared(),
-        "rewards": case.rewards,
+        "rewards": [f"{REWARDS}#{name}" for name in case.rewards],
         "max_steps": case.steps,
         "prompts_per_step": case.prompts_per_step,
         **adapter_settings(case, out),
@@ -112,7 +111,7 @@ def metric_errors(case, trace, expected):
 def tensors(case, out, moment):
     if case.adapter is not None:
         return load_file(os.path.join(out, moment, "adapter_model.safetensors"))
-    return named_parameters(load(FOLDER if moment == "start" else os.path.join(out, moment)))
+    return named_parameters(load(case.folder() if moment == "start" else os.path.join(out, moment)))
 
 
 def weight_errors(case, trainer, out):
@@ -126,9 +125,9 @@ def weight_errors(case, trainer, out):
 
 
 @torch.no_grad()
-def answers(model):
+def answers(case, model):
     """Log-probabilities of the answers in the data."""
-    oracle = open_folder(FOLDER)
+    oracle = open_folder(case.folder())
     oracle.model, found = model.eval(), []
     for row in read_rows(DATA):
         prompt, vision, _ = oracle.prompt(row)
@@ -139,17 +138,21 @@ def answers(model):
 
 def answer_error(case, trainer, out):
     """Of what training did to the log-probabilities of answers that are no part of it."""
-    end = os.path.join(out, "end")
-    trained = PeftModel.from_pretrained(load(FOLDER), end) if case.adapter else load(end)
-    first = PeftModel.from_pretrained(load(FOLDER), os.path.join(out, "start")) if case.adapter else load(FOLDER)
-    before = answers(first)
-    return relative_error(answers(trained) - before, answers(trainer.model) - before)
+
+    def model(moment):
+        folder = os.path.join(out, moment)
+        if case.adapter is not None:
+            return PeftModel.from_pretrained(load(case.folder()), folder)
+        return load(case.folder() if moment == "start" else folder)
+
+    before = answers(case, model("start"))
+    return relative_error(answers(case, model("end")) - before, answers(case, trainer.model) - before)
 
 
 def compare(case, out, changes=None):
     """Errors by what is compared, the name of the worst metric, and failures. `changes`: settings of TRL alone."""
     trace = run_program(case, out)
-    trainer = replay(case, changes or {}, FOLDER, trace, out)
+    trainer = replay(case, changes or {}, trace, out)
     settings = {**case.shared(), **(changes or {})}
     updates = expected_updates(trainer, settings)
     ours = trace["updates"]

@@ -94,16 +94,17 @@ def in_parts(message):
     return {**message, "content": [{"type": "text", "text": content}] if isinstance(content, str) else content}
 
 
-def dataset(case, folder, count):
+def dataset(case, count):
     """
     `count` rows of the case, over and over. Made when they are asked for: a table has no room
     for content that is a text in one row and a list of parts in another.
     """
-    oracle, rows = open_folder(folder), []
+    oracle, rows = open_folder(case.folder()), []
     for row in case.rows():
         files = row.get("image") or []
         images = [decode(os.path.join(ROOT, file)) for file in ([files] if isinstance(files, str) else files)]
-        rows.append({"prompt": [in_parts(message) for message in oracle.messages(row)[0]], "images": images, "row_id": row["id"]})
+        prompt = [in_parts(message) for message in oracle.messages(row)[0]]
+        rows.append({"prompt": prompt, "images": images, "row_id": row["id"]})
     columns = list(rows[0])
     taken = Dataset.from_dict({name: list(range(count)) if name == "row_id" else [None] * count for name in columns})
     return taken.with_transform(
@@ -130,11 +131,13 @@ def config(case, changes, out):
     })
 
 
-def policy(case, folder, adapter):
+def policy(case, adapter):
     """Arguments of the trainer: the model, with the adapter that it begins with."""
-    model = load(folder)
+    model = load(case.folder())
     if case.adapter == "fresh":
-        return {"model": model, "peft_config": LoraConfig.from_pretrained(adapter, inference_mode=False)}
+        fresh = LoraConfig.from_pretrained(adapter)
+        fresh.inference_mode = False
+        return {"model": model, "peft_config": fresh}
     return {"model": PeftModel.from_pretrained(model, adapter, is_trainable=True) if case.adapter else model}
 
 
@@ -146,23 +149,23 @@ def weights(case, trainer):
     return {without_name(name): p for name, p in found.items()}
 
 
-def replay(case, changes, folder, trace, out):
+def replay(case, changes, trace, out):
     """TRL's trainer after it has trained on the completions of `trace`, with `changes` of the case's settings."""
     adapter = os.path.join(out, "start")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = ReplayTrainer(
             trace["prompts"],
-            **policy(case, folder, adapter),
+            **policy(case, adapter),
             reward_funcs=[REWARDS[name] for name in case.rewards],
             args=config(case, changes, out),
-            train_dataset=dataset(case, folder, len(trace["prompts"])),
-            processing_class=Processor.load(folder),
+            train_dataset=dataset(case, len(trace["prompts"])),
+            processing_class=Processor.load(case.folder()),
         )
         trainer.remove_callback(PrinterCallback)
         if case.adapter == "fresh":
             set_peft_model_state_dict(trainer.model, load_file(os.path.join(adapter, "adapter_model.safetensors")))
-        # TRL mixes the completions of a rollout, so that its updates hold other ones than here, where groups stay whole.
+        # TRL mixes the completions of a rollout: its updates would hold other ones than here, where groups stay whole.
         with mock.patch.object(trl.trainer.grpo_trainer, "shuffle_sequence_dict", lambda batch: batch):
             trainer.train()
     return trainer

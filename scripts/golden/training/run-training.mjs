@@ -3,7 +3,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Model, Trainer } from "../../../dist/index.js";
-import * as rewardFunctions from "./rewards.mjs";
 
 const [, , file, out] = process.argv;
 if (file === undefined || out === undefined) {
@@ -39,12 +38,11 @@ function record(trace) {
   });
 }
 
-const { rewards, train_adapter: trainsAdapter, ...options } = JSON.parse(readFileSync(file, "utf8"));
+const { train_adapter: trainsAdapter, ...options } = JSON.parse(readFileSync(file, "utf8"));
 const trace = { prompts: [], updates: [], steps: [] };
 record(trace);
 const trainer = new Trainer({
   ...options,
-  rewards: rewards.map((name) => rewardFunctions[name]),
   output_dir: join(out, "run"),
   report_to: ["none"],
   save_steps: 0,
