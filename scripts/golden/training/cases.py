@@ -10,7 +10,7 @@ from oracle import read_rows
 # rounding noise, become steps of full size, and two equal trainers end far apart. With this one they stay small. The
 # learning rate is high, so that the policy moves enough for ratios to be clipped.
 BASE = {
-    "learning_rate": 0.02,
+    "learning_rate": 0.01,
     "adam_epsilon": 1e-2,
     "lr_scheduler_type": "constant",
     "max_grad_norm": 1.0,
@@ -110,7 +110,7 @@ CASES = [
     Case("luspo by completion", {"loss_type": "luspo", **TWICE, **BY_COMPLETION}, seen=CLIPPED),
     Case("luspo by completion, two micro-batches, beta 0.04",
          {"loss_type": "luspo", **SEVERAL, **BY_COMPLETION, **KL}, **GROUPS, seen=("kl",)),
-    Case("dapo by completion, delta", {**TWICE, **BY_COMPLETION, "delta": 1.01}, seen=CLIPPED),
+    Case("dapo by completion, delta", {**TWICE, **BY_COMPLETION, "delta": 1.01}, seen=("clip_ratio/low_mean",)),
     Case("cispo", {"loss_type": "cispo", "epsilon_high": 1.2, **TWICE}, seen=("cispo_clip_ratio",)),
     Case("sapo", {"loss_type": "sapo", **TWICE}),
     Case("sapo, other temperatures, two micro-batches",
