@@ -3,6 +3,14 @@ export * from "./data/datasets/index.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";
 export * from "./hub/index.js";
+export {
+  type ComputeLossInput,
+  type ComputeLossOptions,
+  computeLoss,
+  entropyThreshold,
+  highEntropyMask,
+  type LossResult,
+} from "./losses/index.js";
 export * from "./processing/index.js";
 export * as rewards from "./rewards/index.js";
 export * from "./trainer/index.js";

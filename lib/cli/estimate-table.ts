@@ -130,7 +130,10 @@ function fitLines(result: EstimateResult): string[] {
 
 function flagsOf(options: Advice["options"]): string {
   return Object.entries(options)
-    .map(([name, value]) => `--${toKebab(name)}${value === true ? "" : ` ${String(value)}`}`)
+    .map(([name, value]) => {
+      if (typeof value === "boolean") return `--${value ? "" : "no-"}${toKebab(name)}`;
+      return `--${toKebab(name)} ${String(value)}`;
+    })
     .join(" ");
 }
 

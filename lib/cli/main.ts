@@ -26,3 +26,8 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   stderr: process.stderr,
   env: process.env,
 });
+if (controller.signal.aborted) {
+  // What does not heed its signal, such as a reward that waits for a server, must not keep the process.
+  for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write("", resolve));
+  process.exit();
+}

@@ -52,7 +52,7 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
 
 /** A resumed run has its scores from the first time. */
 async function evaluateBefore(trainer: Trainer, signal: AbortSignal): Promise<EvaluationRecord | undefined> {
-  if (trainer.config.evalDataset === undefined) return undefined;
+  if (!trainer.hasEvalData) return undefined;
   if (await trainer.isResumed({ signal })) return loadBefore(trainer.outputDir);
   const record = recordOf(await trainer.evaluate({ signal }));
   await saveBefore(trainer.outputDir, record);
@@ -67,9 +67,11 @@ async function finish(
   run: RunOptions,
 ): Promise<void> {
   const state = (await trainer.state()) as TrainerState;
-  const newest = (await listCheckpoints(trainer.outputDir)).at(-1);
+  const checkpoints = await listCheckpoints(trainer.outputDir);
+  const best = trainer.config.loadBestModelAtEnd ? state.best?.step : undefined;
+  const chosen = checkpoints.find(({ step }) => step === best) ?? checkpoints.at(-1);
   if (before === undefined || after === undefined) {
-    const model = resultPath(trainer, state, newest);
+    const model = resultPath(trainer, state, chosen);
     if (run.json) printJson(context, { steps: state.step, train_seconds: state.seconds, model });
     else context.stdout.write(`model: ${model}\n`);
     return;
@@ -90,16 +92,16 @@ async function finish(
     "",
     `${summary.steps} steps in ${summary.train_seconds} s`,
     ...(difference === null ? [] : [`largest difference of log-probabilities, sampling to training: ${difference}`]),
-    `model: ${resultPath(trainer, state, newest)}`,
+    `model: ${resultPath(trainer, state, chosen)}`,
   ];
   context.stdout.write(`${lines.join("\n")}\n`);
 }
 
 /** What `--model` takes, here and elsewhere. */
-function resultPath({ config }: Trainer, { train }: TrainerState, newest: Checkpoint | undefined): string {
+function resultPath({ config }: Trainer, { train }: TrainerState, chosen: Checkpoint | undefined): string {
   const saved = config.saveModelTo ?? config.saveMergedTo;
-  if (saved !== undefined || newest === undefined) return saved ?? config.model;
-  return train === "lora" ? join(newest.path, ADAPTER_FOLDER) : newest.path;
+  if (saved !== undefined || chosen === undefined) return saved ?? config.model;
+  return train === "lora" ? join(chosen.path, ADAPTER_FOLDER) : chosen.path;
 }
 
 async function sayHowToGoOn(trainer: Trainer, context: CliContext, run: RunOptions): Promise<void> {

@@ -56,6 +56,8 @@ function setFoodDefaults(command: Command): void {
   };
   for (const [name, value] of Object.entries(defaults)) {
     const shown = value === FOOD_RUN ? value : relative(process.cwd(), value) || value;
+    // Held-out rows come from one of the two.
+    if (name === "evalDataset" && command.getOptionValue("valSplitRatio") !== undefined) continue;
     if (command.getOptionValue(name) === undefined) command.setOptionValue(name, shown);
   }
 }

@@ -50,7 +50,7 @@ function optionsOf(field: Field): Option[] {
 function placeholder(field: Field): string {
   if (field.kind === "enum") return field.choices.join("|");
   if (field.kind === "number") return "n";
-  if (field.kind === "switch") return "file";
+  if (field.kind === "switch") return "path";
   return field.kind === "object" ? "yaml" : "value";
 }
 

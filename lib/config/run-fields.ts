@@ -1,17 +1,25 @@
 import { z } from "zod";
 import { maxShardSizeField, profileField, seedField } from "./common.js";
 
+const RESUME_EXPECTED = "expected true, false or the folder of a checkpoint";
+
+/** `--resume`, `--resume runs/x/checkpoints/step-000040`. */
+const resumeField = {
+  resume: z
+    .union([z.boolean(), z.string().regex(/./, RESUME_EXPECTED)], RESUME_EXPECTED)
+    .transform((given) => (given === "true" ? true : given === "false" ? false : given))
+    .default(false)
+    .meta({
+      description: "go on from the newest whole checkpoint in the run's folder, or from the checkpoint that is named",
+      aliases: ["resumeFromCheckpoint"],
+    }),
+};
+
 /** How long a run lasts, what it writes and what it tells. */
 export const runFields = {
   outputDir: z.string().optional().describe("folder of the run (default: runs/<objective>-<date and time>)"),
   overwriteOutputDir: z.boolean().default(false).describe("replace an earlier run in that folder"),
-  resume: z
-    .boolean()
-    .default(false)
-    .meta({
-      description: "go on from the newest checkpoint in the run's folder",
-      aliases: ["resumeFromCheckpoint"],
-    }),
+  ...resumeField,
   ...seedField,
   maxSteps: z.int().min(-1).default(-1).describe("steps to train; wins over num_train_epochs where it is not -1"),
   numTrainEpochs: z.number().gt(0).default(3).describe("passes over the data"),

@@ -11,6 +11,8 @@ export interface EncodedRow {
 export interface RowFailure {
   row: Row;
   message: string;
+  /** Whether all that is wrong is the prompt's length. */
+  overlong: boolean;
 }
 
 export interface EncodeRowsOptions {
@@ -30,6 +32,12 @@ export function isRowError(error: unknown): error is VlmR1Error {
   return error instanceof VlmR1Error && ROW_ERRORS.has(error.code);
 }
 
+class OverlongError extends VlmR1Error {
+  constructor(message: string) {
+    super("ERR_DATA", message);
+  }
+}
+
 /** Makes prompts of rows. A row with a bad picture or too many tokens is left out and told. */
 export async function encodeRows(
   processor: Processor,
@@ -44,7 +52,7 @@ export async function encodeRows(
       } catch (error) {
         throwIfAborted(options.signal);
         if (!isRowError(error)) throw error;
-        failures.push({ row, message: error.message });
+        failures.push({ row, message: error.message, overlong: error instanceof OverlongError });
         return undefined;
       }
     }),
@@ -60,8 +68,7 @@ async function encodeRow(processor: Processor, row: Row, options: EncodeRowsOpti
   // Without the signal: rows are made side by side, and a prompt takes milliseconds.
   const prompt = await processor.prompt(withSuffix(row.messages, promptSuffix), images);
   if (prompt.tokens.length > maxPromptTokens) {
-    throw new VlmR1Error(
-      "ERR_DATA",
+    throw new OverlongError(
       `the prompt has ${prompt.tokens.length} tokens; with the completion the model has room for ${maxPromptTokens}`,
     );
   }

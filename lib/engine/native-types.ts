@@ -15,6 +15,8 @@ export interface NativeAddon {
   cpuInfo(): { compiled: string[]; supported: string[]; selected: string; logicalCores: number };
   /** Why (or that) there is a CUDA device. */
   cudaInfo(): { available: boolean; reason: string };
+  /** A loss by itself, at once and on the caller's thread. Throws `ERR_SHAPE`, `ERR_ARGUMENT`. */
+  computeLoss(args: ComputeLossArgs): ComputeLossResult;
   Engine: new (options: NativeEngineOptions) => NativeEngine;
 }
 
@@ -114,7 +116,8 @@ export interface LoadModelArgs extends TrainingArgs {
 /** What of a model is trained, and in which type it is held. */
 export interface TrainingArgs {
   /**
-   * Type of the matrices that products read. "auto": frozen ones as they are stored (f16 as f32), trained ones f32.
+   * Type of the matrices that products read. "auto": frozen ones as they are stored (f16 as f32), trained and writable
+   * ones f32.
    * "bf16": all, and what trains has f32 masters besides. Sums are always f32.
    */
   precision: "auto" | "f32" | "bf16";
@@ -159,10 +162,13 @@ export interface EstimateArgs extends TrainingArgs {
   /** Indices of prompts: what `logProbs` and `accumulate` get at once. */
   microBatches: number[][];
   /**
-   * Where a reference's log-probabilities come from: nowhere, the model itself with its adapter off (or as it was at the
-   * start, where that is kept), a second model that is not trained.
+   * Where a reference's log-probabilities come from: nowhere, the model itself with its adapter off (or as it was at
+   * the start, where that is kept), a second model that is not trained.
    */
   reference: "none" | "same" | "copy";
+  /** Of a copy: its `precision`, and whether it is `writable`, to follow the policy. */
+  referencePrecision: TrainingArgs["precision"];
+  referenceWritable: boolean;
   /** Steps before these, with as many other pictures: a model keeps what a frozen vision tower made of them. */
   earlierSteps: number;
   /** Completions that are under way at once; 0: all. */
@@ -249,8 +255,8 @@ export interface SamplingArgs {
 }
 
 /**
- * Whether a forward pass sees the adapter: "on" as it is, "off" the model without it, "start" as it was loaded. The last
- * two are the reference policies of a fresh adapter and of one that was there before.
+ * Whether a forward pass sees the adapter: "on" as it is, "off" the model without it, "start" as it was loaded. The
+ * last two are the reference policies of a fresh adapter and of one that was there before.
  */
 export type AdapterUse = "on" | "off" | "start";
 
@@ -378,6 +384,21 @@ export interface AccumulateResult {
   logProbs: Float32Array[][];
 }
 
+export interface ComputeLossArgs {
+  /** Per group, per completion, per token. */
+  logProbs: Float32Array[][];
+  /** The same; needed for the entropy bonus, else it may be empty. */
+  entropies: Float32Array[][];
+  loss: GrpoLossArgs | SftLossArgs;
+}
+
+export interface ComputeLossResult extends Omit<AccumulateResult, "logProbs"> {
+  /** d loss / d log-probability. */
+  gradient: Float32Array[][];
+  /** d loss / d entropy; empty without an entropy bonus. */
+  entropyGradient: Float32Array[][];
+}
+
 /** What bounds the step from the old policy did in a micro-batch. */
 export interface ClipSums {
   /** Tokens that were looked at; with sequence importance sampling completions. 0 where a loss clips nothing. */
@@ -450,7 +471,10 @@ export interface NativeModel {
   save(args: SaveArgs, abort: AbortFlag): Promise<void>;
   /** Trained parameters (of a writable model: all), moments and step count of an earlier `save({ what: "state" })`. */
   loadState(args: { path: string }, abort: AbortFlag): Promise<void>;
-  /** Every weight of this writable model = alpha · that of `source`, a model of the same engine, + (1 − alpha) · its own. */
+  /**
+   * Every weight of this writable model = alpha · that of `source`, a model of the same engine, + (1 − alpha) · its
+   * own.
+   */
   blend(args: { source: NativeModel; alpha: number }, abort: AbortFlag): Promise<void>;
   dispose(): void;
 }

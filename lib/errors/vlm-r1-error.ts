@@ -78,6 +78,8 @@ const SYSTEM_REASONS: Readonly<Record<string, [ErrorCode, string]>> = {
   EACCES: ["ERR_IO", "permission denied"],
   EPERM: ["ERR_IO", "operation not permitted"],
   ENOSPC: ["ERR_IO", "no space left on the disk"],
+  EDQUOT: ["ERR_IO", "the quota of the disk is used up"],
+  EFBIG: ["ERR_IO", "the file would be larger than allowed"],
   EROFS: ["ERR_IO", "the file system is read-only"],
 };
 

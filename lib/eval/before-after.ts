@@ -1,18 +1,20 @@
 import { basename, dirname } from "node:path";
 import { expectedAnswer } from "../rewards/answer.js";
-import type { EvaluatedAnswer, Evaluation, HeldOutScores } from "./evaluate.js";
+import type { EvaluatedAnswer, Evaluation } from "./evaluate.js";
+import type { HeldOutScores } from "./metrics.js";
 
 /** What an evaluation leaves behind for a later comparison, as JSON. */
 export interface EvaluationRecord {
   scores: HeldOutScores;
-  /** By the row's id. */
+  /** By the row's id; of several answers the first. */
   answers: Record<string, { completion: string; reward: number | null }>;
 }
 
 export function recordOf({ scores, answers }: Evaluation): EvaluationRecord {
+  const first = answers.filter(({ sample }) => sample === 0);
   return {
     scores,
-    answers: Object.fromEntries(answers.map(({ row, completion, reward }) => [row.id, { completion, reward }])),
+    answers: Object.fromEntries(first.map(({ row, completion, reward }) => [row.id, { completion, reward }])),
   };
 }
 
@@ -54,7 +56,7 @@ export function spread(count: number, length: number): number[] {
 
 /** Questions to show side by side: a fair sample, neither the best nor the worst. */
 export function pickSamples(before: EvaluationRecord, after: Evaluation, count: number): Sample[] {
-  const both = after.answers.filter(({ row }) => before.answers[row.id] !== undefined);
+  const both = after.answers.filter(({ row, sample }) => sample === 0 && before.answers[row.id] !== undefined);
   return spread(count, both.length).map((index) => {
     const { row, completion } = both[index] as EvaluatedAnswer;
     const [picture] = row.images;

@@ -8,6 +8,7 @@ import { expectedAnswer, firstAnswer, sameName } from "../rewards/answer.js";
 import { formatReward } from "../rewards/format.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
+import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
 export interface EvaluateParts {
   model: Model;
@@ -23,17 +24,25 @@ export interface EvaluateOptions {
   rewardTimeLimit: number;
   maxCompletionLength: number;
   promptSuffix: string;
-  /** Rows that are answered at once: the next ones join as others end. */
+  /** Answers that grow at once: the next ones join as others end. */
   batchSize: number;
+  /** Of sampling; 0, or not given: greedy. */
+  temperature?: number;
+  /** Answers per row; 1 unless given. More than one needs a temperature. */
+  numGenerations?: number;
+  /** Of sampling; an answer depends on it, on the row's place in the data and on the answer's number. */
+  seed?: number;
   /** The training step after which this is. */
   step: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** One row's greedy answer and how it fared. */
+/** An answer to a row and how it fared. */
 export interface EvaluatedAnswer {
   row: Row;
+  /** Which of the row's answers, from 0. */
+  sample: number;
   completion: string;
   /** By the reward's name. */
   rewards: Record<string, number | null>;
@@ -46,18 +55,11 @@ export interface EvaluatedAnswer {
   finishReason: "stop" | "length";
 }
 
-/** Means over the rows that could be used. */
-export interface HeldOutScores {
-  reward: number;
-  nameAccuracy: number;
-  numberAccuracy: number;
-  formatRate: number;
-}
-
 export interface Evaluation {
   scores: HeldOutScores;
   /** The scores and more under TRL's names, `eval_` in front. */
   metrics: Record<string, number>;
+  /** Row by row; a row's answers follow one another. */
   answers: EvaluatedAnswer[];
   failures: { rows: RowFailure[]; rewards: RewardFailure[] };
 }
@@ -70,18 +72,23 @@ export function rowsPerCall(batchSize: number): number {
 /** Pictures of rows that wait for their turn take no more than this, and what one batch more has. */
 const WAITING_PICTURE_BYTES = 64 * 2 ** 20;
 
+/** A row that can be used, and its place in the data, which names its random stream. */
+interface PlacedRow extends EncodedRow {
+  place: number;
+}
+
 /**
- * Answers every row greedily, and scores the answers: rewards, and whether name (the answer without its numbers),
- * numbers and format are right. The same weights give the same scores, whatever the batch size.
+ * Answers every row, greedily or with samples, and scores the answers: rewards, and whether name (the answer without its
+ * numbers), numbers and format are right. The same weights give the same scores, whatever the batch size.
  */
 export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): Promise<Evaluation> {
   const answers: EvaluatedAnswer[] = [];
   const failures: Evaluation["failures"] = { rows: [], rewards: [] };
   const { rows } = parts;
-  let waiting: EncodedRow[] = [];
+  let waiting: PlacedRow[] = [];
   for (let start = 0; start < rows.length; start += options.batchSize) {
     const batch = rows.slice(start, start + options.batchSize);
-    waiting.push(...(await encode(parts, batch, options, failures.rows)));
+    waiting.push(...(await encode(parts, { rows: batch, start }, options, failures.rows)));
     const end = start + batch.length;
     const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
     if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
@@ -97,19 +104,24 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     });
   }
   const names = parts.scorer.rewards.map(({ name }) => name);
-  return { scores: scoresOf(answers), metrics: metricsOf(answers, names), answers, failures };
+  return {
+    scores: scoresOf(answers),
+    metrics: metricsOf(answers, names, options.numGenerations ?? 1),
+    answers,
+    failures,
+  };
 }
 
 async function encode(
   { model, processor }: EvaluateParts,
-  rows: readonly Row[],
+  { rows, start }: { rows: readonly Row[]; start: number },
   { promptSuffix, maxCompletionLength, signal }: EvaluateOptions,
   failures: RowFailure[],
-): Promise<EncodedRow[]> {
+): Promise<PlacedRow[]> {
   const maxPromptTokens = model.info().maxPositionEmbeddings - maxCompletionLength;
   const result = await span("rows", () => encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal }));
   failures.push(...result.failures);
-  return result.encoded.filter((row) => row !== undefined);
+  return result.encoded.flatMap((row, index) => (row === undefined ? [] : [{ ...row, place: start + index }]));
 }
 
 function pictureBytes(rows: readonly EncodedRow[]): number {
@@ -124,31 +136,28 @@ interface AnswerOptions extends Omit<EvaluateOptions, "onProgress"> {
 }
 
 async function answer(
-  { model, processor, scorer }: EvaluateParts,
-  batch: readonly EncodedRow[],
+  parts: EvaluateParts,
+  batch: readonly PlacedRow[],
   options: AnswerOptions,
   failures: RewardFailure[],
 ): Promise<EvaluatedAnswer[]> {
-  const { maxCompletionLength, batchSize, signal, step, rewardTimeLimit, rewardWeights, onProgress } = options;
-  const request: GenerateOptions = {
-    prompts: batch.map(({ prompt }) => prompt),
-    maxRows: batchSize,
-    onProgress: ({ finished, total }) => onProgress(total - finished),
-    sampling: { temperature: 0, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens },
-    signal,
-  };
-  const generated = await span("answers", () => model.generate(request));
-  const items = batch.map(({ row }, index) => {
-    const own = generated[index]?.[0] as NativeCompletion;
-    return { row, own, completion: processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true }) };
-  });
+  const { processor, scorer } = parts;
+  const { signal, step, rewardTimeLimit, rewardWeights } = options;
+  const generated = await span("answers", () => generate(parts, batch, options));
+  const items = batch.flatMap(({ row }, index) =>
+    (generated[index] as NativeCompletion[]).map((own, sample) => {
+      const completion = processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true });
+      return { row, own, sample, completion };
+    }),
+  );
   const scoring = { step, evaluation: true, timeLimit: rewardTimeLimit, signal };
   const scores = await span("rewards", () => scorer.score(items, scoring));
   failures.push(...scores.failures);
-  return items.map(({ row, own, completion }, index) => {
+  return items.map(({ row, own, sample, completion }, index) => {
     const values = scores.values[index] ?? [];
     return {
       row,
+      sample,
       completion,
       rewards: Object.fromEntries(scorer.rewards.map(({ name }, i) => [name, values[i] ?? null])),
       reward: weightedSum(values, rewardWeights),
@@ -157,6 +166,50 @@ async function answer(
       finishReason: own.finishReason,
     };
   });
+}
+
+/** Answers per row. Greedy ones need no random stream; else rows go to the engine in runs of neighbouring places. */
+async function generate(
+  { model, processor }: EvaluateParts,
+  batch: readonly PlacedRow[],
+  {
+    temperature = 0,
+    numGenerations: n = 1,
+    seed = 0,
+    maxCompletionLength,
+    batchSize,
+    signal,
+    onProgress,
+  }: AnswerOptions,
+): Promise<NativeCompletion[][]> {
+  const sampling = { temperature, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens };
+  const answers: NativeCompletion[][] = [];
+  for (const run of temperature === 0 ? [batch] : neighbours(batch)) {
+    const done = answers.length;
+    const request: GenerateOptions = {
+      prompts: run.map(({ prompt }) => prompt),
+      n,
+      seed,
+      firstRow: run[0]?.place ?? 0,
+      maxRows: batchSize,
+      onProgress: ({ finished }) => onProgress(batch.length - done - Math.floor(finished / n)),
+      sampling,
+      signal,
+    };
+    answers.push(...(await model.generate(request)));
+  }
+  return answers;
+}
+
+/** Runs of rows whose places follow one another: one unless a row was left out. */
+function neighbours(batch: readonly PlacedRow[]): PlacedRow[][] {
+  const runs: PlacedRow[][] = [];
+  for (const row of batch) {
+    const last = runs.at(-1);
+    if (last?.at(-1)?.place === row.place - 1) last.push(row);
+    else runs.push([row]);
+  }
+  return runs;
 }
 
 function judge(completion: string, solution: string) {
@@ -172,35 +225,4 @@ function judge(completion: string, solution: string) {
 function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number | null {
   const present = values.flatMap((value, index) => (value === null ? [] : [value * (weights?.[index] ?? 1)]));
   return present.length === 0 ? null : present.reduce((sum, value) => sum + value, 0);
-}
-
-function scoresOf(answers: readonly EvaluatedAnswer[]): HeldOutScores {
-  const share = (right: (answer: EvaluatedAnswer) => boolean) => answers.filter(right).length / answers.length;
-  return {
-    reward: average(answers.map(({ reward }) => reward)),
-    nameAccuracy: share(({ nameRight }) => nameRight),
-    numberAccuracy: share(({ numberRight }) => numberRight),
-    formatRate: share(({ formatRight }) => formatRight),
-  };
-}
-
-function metricsOf(answers: readonly EvaluatedAnswer[], names: readonly string[]): Record<string, number> {
-  const { reward, nameAccuracy, numberAccuracy, formatRate } = scoresOf(answers);
-  const metrics: Record<string, number> = {
-    eval_reward: reward,
-    eval_name_accuracy: nameAccuracy,
-    eval_number_accuracy: numberAccuracy,
-    eval_format_rate: formatRate,
-    "eval_completions/mean_length": average(answers.map(({ tokens }) => tokens)),
-    "eval_completions/clipped_ratio": average(answers.map(({ finishReason }) => Number(finishReason === "length"))),
-  };
-  for (const name of names)
-    metrics[`eval_rewards/${name}/mean`] = average(answers.map(({ rewards }) => rewards[name] ?? null));
-  return metrics;
-}
-
-/** Of the values that are there; NaN when there are none. */
-function average(values: readonly (number | null)[]): number {
-  const present = values.filter((value) => value !== null);
-  return present.reduce((sum, value) => sum + value, 0) / present.length;
 }

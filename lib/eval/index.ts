@@ -5,6 +5,6 @@ export {
   type EvaluateParts,
   type Evaluation,
   evaluate,
-  type HeldOutScores,
   rowsPerCall,
 } from "./evaluate.js";
+export { evaluationMetricNames, type HeldOutScores } from "./metrics.js";

@@ -134,10 +134,14 @@ export class Processor {
     return { tokens: this.expand(ids, pictures), images: pictures.map(({ image }) => image), text, pictures };
   }
 
-  /** How large `prompt` would be. Pictures are not decoded. */
-  async measure(messages: readonly Message[], images: readonly ImageSource[] = []): Promise<PromptSize> {
+  /** How large `prompt` would be. Pictures are not decoded; `sizeOf` may know their sizes from before. */
+  async measure(
+    messages: readonly Message[],
+    images: readonly ImageSource[] = [],
+    sizeOf: typeof imageSize = imageSize,
+  ): Promise<PromptSize> {
     const { ids } = this.render(messages, images.length, {});
-    const pictures = await Promise.all(images.map(imageSize));
+    const pictures = await Promise.all(images.map((source) => sizeOf(source)));
     return { textTokens: ids.length - pictures.length, pictures };
   }
 

@@ -44,7 +44,8 @@ export interface RunStart {
 }
 
 export interface Progress {
-  phase: "sampling" | "training" | "evaluating";
+  /** "measuring": prompts, before the run, where `max_prompt_length` asks for their sizes. */
+  phase: "measuring" | "sampling" | "training" | "evaluating";
   /** 0 … 1 within the phase. */
   fraction: number;
 }
@@ -54,6 +55,8 @@ export interface RunEnd {
   step: number;
   /** The newest checkpoint. */
   checkpoint: string | undefined;
+  /** Why the run ended before its last step, where it was not for an error or a signal. */
+  reason?: string | undefined;
 }
 
 /**
@@ -73,45 +76,6 @@ export interface Reporter {
   /** Something that went wrong without stopping the run. */
   onWarning?(message: string): void | Promise<void>;
   onEnd?(end: RunEnd): void | Promise<void>;
-}
-
-/** Several reporters as one, asked in their order. */
-export class Reporters implements Required<Reporter> {
-  constructor(private readonly reporters: readonly Reporter[]) {}
-
-  onDownload(progress: DownloadProgress): void {
-    for (const reporter of this.reporters) reporter.onDownload?.(progress);
-  }
-
-  async onStart(run: RunStart): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onStart?.(run);
-  }
-
-  onProgress(progress: Progress): void {
-    for (const reporter of this.reporters) reporter.onProgress?.(progress);
-  }
-
-  async onStep(report: StepReport): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onStep?.(report);
-  }
-
-  async onEvaluation(step: number, metrics: Metrics): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onEvaluation?.(step, metrics);
-  }
-
-  async onCheckpoint(step: number, path: string): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onCheckpoint?.(step, path);
-  }
-
-  async onProfile(profile: ProfileReport): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onProfile?.(profile);
-  }
-
-  async onWarning(message: string): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onWarning?.(message);
-  }
-
-  async onEnd(end: RunEnd): Promise<void> {
-    for (const reporter of this.reporters) await reporter.onEnd?.(end);
-  }
+  /** Nothing more comes. Evaluations may still come after `onEnd`. */
+  onClose?(): void | Promise<void>;
 }

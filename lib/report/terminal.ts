@@ -97,13 +97,14 @@ export class TerminalReporter implements Reporter {
     this.print(`warning: ${message}`);
   }
 
-  onEnd({ status, step, checkpoint }: RunEnd): void {
+  onEnd({ status, step, checkpoint, reason }: RunEnd): void {
     // The last state of the bar stays on the screen.
     if (this.drawn !== "") this.options.screen.write("\n");
     this.drawn = "";
     const saved = checkpoint === undefined ? "" : `, checkpoint ${checkpoint}`;
     for (const line of this.profile === undefined ? [] : formatProfile(this.profile)) this.print(line);
-    this.print(`${status} after ${step} steps in ${formatDuration(this.now() - this.startedAt)}${saved}`);
+    const why = reason === undefined ? "" : `, ${reason}`;
+    this.print(`${status} after ${step} steps in ${formatDuration(this.now() - this.startedAt)}${why}${saved}`);
   }
 
   /** A line of its own; the bar, if there is one, moves below it. */

@@ -1,19 +1,27 @@
 export type ScaleRewards = "group" | "batch" | "none";
 
+export type RewardAggregation = "sum_then_normalize" | "normalize_then_sum";
+
 export interface AdvantageOptions {
   /** Completions per group; the rewards of a group are neighbours. */
   numGenerations: number;
   /** One per reward; all 1 unless given. */
   weights?: readonly number[] | undefined;
+  /** What the sum of the rewards is divided by; "group" unless given. Unused by "normalize_then_sum". */
   scaleRewards?: ScaleRewards | undefined;
+  /** Whether rewards are summed and then compared, or each compared by itself and then summed (GDPO). */
+  aggregation?: RewardAggregation | undefined;
 }
 
 export interface Advantages {
   /** Per completion; 0 where no reward applied or its group has fewer than two scored completions to compare. */
   advantages: Float32Array;
-  /** Per completion: the weighted sum of the rewards that applied; NaN where none did. */
+  /** Per completion: the weighted sum of the rewards that applied, normalised first or not; NaN where none did. */
   combined: number[];
-  /** Share of completions whose standard deviation (of the group; of the batch for "batch") is zero. */
+  /**
+   * Share of completions whose standard deviation is zero: that of the group, or of the batch for "batch" and
+   * "normalize_then_sum".
+   */
   zeroStdShare: number;
 }
 
@@ -23,8 +31,12 @@ const EPSILON = 1e-4;
 const ZERO = 1e-8;
 
 /**
- * Group-relative advantages as TRL 1.13 computes them (`sum_then_normalize`): reward minus the group's mean, divided
- * by the unbiased standard deviation of the group or the batch plus 1e-4.
+ * Group-relative advantages as TRL 1.13 computes them.
+ *
+ * - `sum_then_normalize` (the default): the weighted sum of the rewards minus the group's mean, divided by the unbiased
+ *   standard deviation of the group or the batch plus 1e-4.
+ * - `normalize_then_sum`: each reward minus its mean in the group, divided by its standard deviation there plus 1e-4;
+ *   then the weighted sum of these, in the same way compared over the batch.
  *
  * @param rewards Per completion, per reward; null or NaN: not applicable, left out of sums, means and deviations.
  */
@@ -32,6 +44,10 @@ export function computeAdvantages(
   rewards: readonly (readonly (number | null)[])[],
   options: AdvantageOptions,
 ): Advantages {
+  return options.aggregation === "normalize_then_sum" ? normalizeThenSum(rewards, options) : sumFirst(rewards, options);
+}
+
+function sumFirst(rewards: readonly (readonly (number | null)[])[], options: AdvantageOptions): Advantages {
   const { numGenerations, weights, scaleRewards = "group" } = options;
   const combined = rewards.map((values) => weightedSum(values, weights));
   const batch = scaleRewards === "batch" ? deviation(combined) : undefined;
@@ -48,6 +64,36 @@ export function computeAdvantages(
     }
   }
   return { advantages, combined, zeroStdShare: rewards.length === 0 ? 0 : zeroStd / rewards.length };
+}
+
+function normalizeThenSum(
+  rewards: readonly (readonly (number | null)[])[],
+  { numGenerations, weights }: AdvantageOptions,
+): Advantages {
+  const normalized = rewards.map((values) => [...values]);
+  for (let start = 0; start < rewards.length; start += numGenerations) {
+    const group = normalized.slice(start, start + numGenerations);
+    for (let k = 0; k < (group[0]?.length ?? 0); k += 1) {
+      const scaled = standardize(group.map((values) => values[k] ?? Number.NaN));
+      for (const [index, values] of group.entries()) values[k] = scaled[index] as number;
+    }
+  }
+  const combined = normalized.map((values, row) => {
+    const scored = rewards[row]?.some((value) => value !== null && !Number.isNaN(value)) ?? false;
+    const sum = weightedSum(values, weights);
+    // A reward that is alone in its group says nothing there, but it was given.
+    return scored && Number.isNaN(sum) ? 0 : sum;
+  });
+  const advantages = Float32Array.from(standardize(combined), (value) => (Number.isNaN(value) ? 0 : value));
+  const flat = combined.length > 0 && deviation(combined) <= ZERO;
+  return { advantages, combined, zeroStdShare: flat ? 1 : 0 };
+}
+
+/** Minus the mean, over the standard deviation plus ε. */
+function standardize(values: readonly number[]): number[] {
+  const average = mean(values);
+  const std = deviation(values);
+  return values.map((value) => (value - average) / (std + EPSILON));
 }
 
 function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number {

@@ -1,117 +1,96 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type AdapterIdentity, writeAdapterFiles } from "../adapters/index.js";
 import type { Model, SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { pathBeside, UNFINISHED } from "../files/index.js";
-import { syncFolder } from "../processing/index.js";
+import { syncTree } from "../files/index.js";
+import {
+  type Checkpoint,
+  checkpointName,
+  checkpointsFolder,
+  checkSizes,
+  fileSizes,
+  makeUnfinished,
+  pruneCheckpoints,
+  putInPlace,
+  recoverCheckpoints,
+} from "./checkpoint-folder.js";
+import type { Reference } from "./reference.js";
 import { writeModelFiles } from "./save-model.js";
+import { parseTrainerState, type TrainerState } from "./state.js";
 
-const HistoryEntry = z.object({
-  step: z.int(),
-  reward: z.number().nullable(),
-  loss: z.number().nullable(),
-  maxLogpDifference: z.number().nullable(),
-});
-
-/** All that a run needs to go on, beside the model's and the optimizer's state. Everything random is a function of it. */
-const TrainerStateSchema = z.object({
-  version: z.literal(1),
-  objective: z.enum(["grpo", "sft"]),
-  /** Steps that are done. */
-  step: z.int().min(0),
-  totalSteps: z.int(),
-  seed: z.int(),
-  /** Rows taken; their order is computed from the seed and these three. */
-  position: z.int().min(0),
-  rows: z.int(),
-  train: z.enum(["full", "lora"]),
-  trainableParameters: z.int(),
-  promptsPerStep: z.int(),
-  shuffleDataset: z.boolean(),
-  /** Optimizer updates that were made. */
-  updates: z.int().default(0),
-  numTokens: z.number(),
-  /** Time spent in steps. */
-  seconds: z.number(),
-  history: z.array(HistoryEntry),
-});
-
-export type TrainerState = z.output<typeof TrainerStateSchema>;
-
-export interface Checkpoint {
-  step: number;
-  path: string;
-}
+export { type Checkpoint, listCheckpoints } from "./checkpoint-folder.js";
+export type { TrainerState } from "./state.js";
 
 const STATE_FILE = "state.safetensors";
-const TRAINER_FILE = "trainer.json";
-const NAME = /^step-(\d+)$/;
+const REFERENCE_FILE = "reference.safetensors";
+/** Written last. */
+export const TRAINER_FILE = "trainer.json";
 /** In a checkpoint of a run that trains an adapter. */
 export const ADAPTER_FOLDER = "adapter";
 
-/** Whole checkpoints of a run, oldest first. One that was being written when the run died has another name. */
-export async function listCheckpoints(runFolder: string): Promise<Checkpoint[]> {
-  const folder = join(runFolder, "checkpoints");
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw fromSystem(error, "read the folder", folder);
-  }
-  return names
-    .flatMap((name) => {
-      const step = NAME.exec(name)?.[1];
-      return step === undefined ? [] : [{ step: Number(step), path: join(folder, name) }];
-    })
-    .sort((a, b) => a.step - b.step);
-}
+/** What trainer.json has beside the state: bytes of the other files. Checkpoints of old versions have none. */
+const Files = z.object({ files: z.record(z.string(), z.int().min(0)).default({}) });
 
-export interface SaveCheckpointOptions {
-  runFolder: string;
+/** Where a run's weights are. */
+export interface CheckpointedModel {
   model: Model;
   /** The adapter that is trained; undefined where the model's own weights are. */
   adapter: AdapterIdentity | undefined;
+  reference: Reference | undefined;
+}
+
+export interface SaveCheckpointOptions extends CheckpointedModel {
+  runFolder: string;
   state: TrainerState;
   dtype: SaveDType | "auto";
   maxShardBytes: number;
-  /** Newest checkpoints that stay. */
+  /** Newest checkpoints that stay, beside the best one. */
   keep: number;
+  /** The newest one so far, for the message where this one cannot be written. */
+  last: Checkpoint | undefined;
+  warn: (message: string) => void;
 }
 
 /**
  * Writes `checkpoints/step-000100/`: the model as Hugging Face folder, or the adapter in PEFT's format under `adapter/`;
- * the training state; trainer.json. It is written beside and renamed, so that a folder of that name is whole; then
- * older ones than the newest `keep` are removed.
+ * the training state; the reference's weights where it follows the policy; trainer.json. It is written beside, brought
+ * to the disk and renamed, so that a folder of that name is whole; only then are older ones than the newest `keep`
+ * removed, except the best one.
  */
 export async function saveCheckpoint(options: SaveCheckpointOptions): Promise<Checkpoint> {
-  const { runFolder, model, state, keep } = options;
-  const path = join(runFolder, "checkpoints", `step-${String(state.step).padStart(6, "0")}`);
-  const beside = pathBeside(path);
+  const { runFolder, model, reference, state, keep, warn } = options;
+  const { step, best } = state;
+  let beside: string | undefined;
+  let saved: Checkpoint;
   try {
-    await removeUnfinished(runFolder);
-    await mkdir(beside, { recursive: true });
+    await recoverCheckpoints(runFolder);
+    beside = await makeUnfinished(runFolder, step);
     await writeTrained(beside, options);
     await model.save(join(beside, STATE_FILE), { what: "state" });
-    await writeFile(join(beside, TRAINER_FILE), `${JSON.stringify(state)}\n`);
-    await syncFolder(beside);
-    await rm(path, { recursive: true, force: true });
-    await rename(beside, path);
+    await reference?.state?.save(join(beside, REFERENCE_FILE));
+    const files = await fileSizes(beside);
+    await writeFile(join(beside, TRAINER_FILE), `${JSON.stringify({ ...parseTrainerState(state), files })}\n`);
+    await syncTree(beside);
+    saved = await putInPlace(beside, runFolder, step);
   } catch (error) {
-    await rm(beside, { recursive: true, force: true }).catch(() => undefined);
-    throw writeFailed(error, path);
+    if (beside !== undefined) await rm(beside, { recursive: true, force: true }).catch(() => undefined);
+    throw writeFailed(error, join(checkpointsFolder(runFolder), checkpointName(step)), options.last);
   }
-  const checkpoints = await listCheckpoints(runFolder);
-  for (const old of checkpoints.slice(0, Math.max(0, checkpoints.length - keep))) {
-    await rm(old.path, { recursive: true, force: true });
+  try {
+    await pruneCheckpoints(runFolder, { newest: step, keep, best: best?.step });
+  } catch (error) {
+    warn(`older checkpoints could not be removed: ${(error as Error).message}`);
   }
-  return { step: state.step, path };
+  return saved;
 }
 
-function writeFailed(error: unknown, path: string): VlmR1Error {
-  const hint = "Earlier checkpoints are untouched; free space and --resume.";
+function writeFailed(error: unknown, path: string, last: Checkpoint | undefined): VlmR1Error {
+  const hint =
+    last === undefined
+      ? "This run has no checkpoint yet. Free space, and start anew."
+      : `The last good checkpoint is ${last.path}. Free space; --resume goes on from it.`;
   // The engine's errors come without advice, and it writes most of what a disk has no room for.
   const { code, message, hint: given = hint } = fromSystem(error, "write the checkpoint", path, hint);
   return new VlmR1Error(code, message, { hint: given, cause: error });
@@ -124,11 +103,16 @@ async function writeTrained(folder: string, options: SaveCheckpointOptions): Pro
   await writeAdapterFiles(model, join(folder, ADAPTER_FOLDER), adapter);
 }
 
-/** Brings a model to a checkpoint's state. */
-export async function loadModelState(path: string, model: Model): Promise<void> {
+/** Brings a model, and a reference that follows it, to a checkpoint's state. */
+export async function loadModelState(
+  path: string,
+  { model, reference }: Pick<CheckpointedModel, "model" | "reference">,
+): Promise<void> {
   await model.loadState(join(path, STATE_FILE));
+  await reference?.state?.load(join(path, REFERENCE_FILE));
 }
 
+/** Throws `ERR_CHECKPOINT`, or `ERR_NOT_FOUND`, where the checkpoint is not whole. */
 export async function readTrainerState(path: string): Promise<TrainerState> {
   const file = join(path, TRAINER_FILE);
   let text: string;
@@ -137,19 +121,18 @@ export async function readTrainerState(path: string): Promise<TrainerState> {
   } catch (error) {
     throw fromSystem(error, "read", file);
   }
+  const { state, files } = parse(text, file);
+  await checkSizes(path, files);
+  return state;
+}
+
+function parse(text: string, file: string): { state: TrainerState; files: Record<string, number> } {
   try {
-    return TrainerStateSchema.parse(JSON.parse(text));
+    const value: unknown = JSON.parse(text);
+    return { state: parseTrainerState(value), ...Files.parse(value) };
   } catch (error) {
     throw new VlmR1Error("ERR_CHECKPOINT", `${file}: not a trainer's state: ${(error as Error).message}`, {
       cause: error,
     });
-  }
-}
-
-async function removeUnfinished(runFolder: string): Promise<void> {
-  const folder = join(runFolder, "checkpoints");
-  await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) {
-    if (name.startsWith(UNFINISHED)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }

@@ -10,8 +10,19 @@ export type {
   RunStart,
   StepReport,
 } from "../report/index.js";
-export { type AdvantageOptions, type Advantages, computeAdvantages } from "./advantages.js";
+export { type AdvantageOptions, type Advantages, computeAdvantages, type RewardAggregation } from "./advantages.js";
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
+export type {
+  CheckpointReport,
+  EvaluationReport,
+  RolloutGroup,
+  RolloutReport,
+  RunControl,
+  TrainerCallbacks,
+  TrainerEventName,
+  TrainerEvents,
+  TrainerListener,
+} from "./events.js";
 export type { GrpoTrainerOptions, SftTrainerOptions, TrainerOptions } from "./options.js";
 export { type SaveModelOptions, saveModelFolder } from "./save-model.js";
 export type { SaveTrainedOptions } from "./save-trained.js";

@@ -1,4 +1,4 @@
-import type { Model, StepArgs, StepOptions, StepResult } from "../engine/index.js";
+import type { Model, StepArgs, StepOptions } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
@@ -32,7 +32,7 @@ export interface LoopState {
   step: number;
   /** Rows that were taken, which is where in the data the next step begins. */
   position: number;
-  /** Optimizer updates that were made. */
+  /** Optimizer updates that were made: in a step that fails between two of its own, more than its beginning had. */
   updates: number;
   numTokens: number;
   seconds: number;
@@ -55,12 +55,11 @@ export async function trainStep(parts: LoopParts, state: LoopState, context: Ste
   const prepared = await objective.prepare(planOf(parts, step, state.position), context);
   const position = Math.min(end, state.position + prepared.rows);
   if (step + 1 < totalSteps && position < end) objective.prefetch(planOf(parts, step + 1, position));
-  const update = prepared.updates === 0 ? {} : await updateWeights(parts, prepared, step, context);
+  const update = prepared.updates === 0 ? {} : await updateWeights(parts, prepared, state, context);
   await objective.stepDone(step + 1);
   const seconds = (performance.now() - started) / 1000;
   state.step = step + 1;
   state.position = position;
-  state.updates += prepared.updates;
   state.numTokens += prepared.tokens;
   state.seconds += seconds;
   return {
@@ -79,39 +78,39 @@ function planOf({ order, end }: LoopParts, step: number, position: number): Step
 async function updateWeights(
   parts: LoopParts,
   prepared: PreparedStep,
-  step: number,
+  state: LoopState,
   context: StepContext,
 ): Promise<Metrics> {
   const { model, guards } = parts;
+  const { step } = state;
   const settings = parts.optimizer(step);
-  const norms = { before: 0, after: 0 };
-  let skipped = 0;
+  const norms = { before: 0, after: 0, updates: 0 };
   for (let update = 0; update < prepared.updates; update += 1) {
     // Once the weights have changed the step cannot be dropped any more.
     const signal = update === 0 ? context.signal : undefined;
     const loss = await accumulate(parts, prepared, { step, update }, { ...context, signal });
-    const result = await takeStep(model, settings, loss);
-    if (!guards.check(step, { ...result, loss }, context.warn)) skipped += 1;
-    norms.before += result.gradNorm / prepared.updates;
-    norms.after += result.gradNormClipped / prepared.updates;
+    if (!guards.lossIsFinite(step, loss, context.warn)) {
+      // Its gradients say nothing, and must not leak into the next update.
+      await model.zeroGradients();
+      continue;
+    }
+    const result = await span("optimizer step", () => model.step(settings));
+    state.updates += 1;
+    guards.check(step, result, context.warn);
+    norms.before += result.gradNorm;
+    norms.after += result.gradNormClipped;
+    norms.updates += 1;
   }
   const { vision, merger, language } = settings.learningRate;
   const several = vision !== language || merger !== language;
   return {
-    grad_norm: norms.before,
-    grad_norm_clipped: norms.after,
+    grad_norm: norms.before / norms.updates,
+    grad_norm_clipped: norms.after / norms.updates,
     learning_rate: language,
     ...(several ? { "learning_rate/vision": vision, "learning_rate/merger": merger } : {}),
     num_updates: prepared.updates,
-    num_skipped_updates: skipped,
+    ...guards.metrics(),
   };
-}
-
-/** An update from a loss that is not finite is left out: its gradient says nothing. */
-async function takeStep(model: Model, settings: OptimizerSettings, loss: number): Promise<StepResult> {
-  if (Number.isFinite(loss)) return span("optimizer step", () => model.step(settings));
-  await model.zeroGradients();
-  return { gradNorm: Number.NaN, gradNormClipped: Number.NaN, skipped: true, nonFinite: [], nonFiniteWeights: [] };
 }
 
 /** Forward and backward of all that one update is made of; the loss. */

@@ -20,11 +20,15 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "beta"
     | "minPixels"
     | "maxPixels"
+    | "maxPromptLength"
     | "evalDataset"
+    | "valSplitRatio"
     | "evalBatchSize"
     | "maxNumSeqs"
     | "optim"
     | "stochasticRounding"
+    | "refPrecision"
+    | "syncRefModel"
   >;
 
 /** All that an estimate needs and a configuration does not say. */
@@ -100,12 +104,14 @@ export async function estimateMemory(
       maxNewTokens: maxCompletionLength,
       microBatches,
       reference: config.beta === 0 ? "none" : trainable.train === "lora" ? "same" : "copy",
+      referencePrecision: config.refPrecision === "auto" ? config.precision : config.refPrecision,
+      referenceWritable: config.syncRefModel,
       earlierSteps: Math.min(
         MOST_EARLIER_STEPS,
         Math.ceil((run.rows ?? Number.POSITIVE_INFINITY) / prompts.length) - 1,
       ),
       maxRows: config.maxNumSeqs,
-      evaluated: config.evalDataset === undefined ? 0 : rowsPerCall(config.evalBatchSize),
+      evaluated: config.evalDataset === undefined && config.valSplitRatio === 0 ? 0 : rowsPerCall(config.evalBatchSize),
       evaluatedRows: config.evalBatchSize,
     },
     options,
@@ -116,7 +122,7 @@ export async function estimateMemory(
 /** What the prompts and completions of a step depend on. */
 type StepConfig = Pick<
   EstimatedConfig,
-  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength"
+  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength" | "maxPromptLength"
 >;
 
 /** Packed tokens of the groups of the largest step. */
@@ -133,10 +139,14 @@ function promptsOf({ description, limits, prompts }: EstimatedRun, config: StepC
   const { minPixels = limits.minPixels, maxPixels = limits.maxPixels, promptsPerStep, maxCompletionLength } = config;
   const shapes = prompts.map((size) => shapeOf(size, info, { minPixels, maxPixels }));
   const room = info.maxPositionEmbeddings - maxCompletionLength;
-  const longest = longestPrompts(shapes, promptsPerStep, room);
+  const allowed = config.maxPromptLength ?? room;
+  const longest = longestPrompts(shapes, promptsPerStep, Math.min(room, allowed));
   if (longest.length > 0) return longest;
   const tokens = Math.min(...shapes.map((shape) => shape.tokens));
   const got = shapes.length === 0 ? "no prompts" : `${tokens} tokens in the shortest`;
+  if (allowed < room) {
+    throw new VlmR1Error("ERR_DATA", `max_prompt_length takes prompts of at most ${allowed} tokens, got ${got}`);
+  }
   throw new VlmR1Error(
     "ERR_DATA",
     `with ${maxCompletionLength} tokens of a completion the model has room for prompts of ${room}, got ${got}`,

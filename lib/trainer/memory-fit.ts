@@ -82,8 +82,14 @@ export async function adviseOn(
   }
   if (advice.length < 2) return advice;
   const all = Object.assign({}, ...advice.map((one) => one.options)) as Partial<EstimatedConfig>;
-  // Weights that are not trained need not be frozen.
-  if (all.usePeft === true) delete all.freezeVisionModules;
+  // Weights that are not trained need not be frozen, have no optimizer, and are the reference themselves.
+  if (all.usePeft === true) {
+    delete all.freezeVisionModules;
+    delete all.optim;
+    delete all.refPrecision;
+    delete all.stochasticRounding;
+    if (config.stochasticRounding) all.stochasticRounding = false;
+  }
   const { peak } = await estimateMemory(engine, run, { ...config, ...all }, options);
   return [...advice, { options: all, peak }];
 }
@@ -100,6 +106,8 @@ function changes(
   const { patchSize } = description.info;
   const pixels = Math.max(0, ...prompts.flatMap(({ grids }) => grids.map(([, h, w]) => h * w * patchSize ** 2)));
   const fewerPixels = Math.max(config.minPixels ?? limits.minPixels, Math.ceil(pixels / 2));
+  const copyPrecision = config.refPrecision === "auto" ? config.precision : config.refPrecision;
+  const largeCopy = trainable.train === "full" && config.beta > 0 && copyPrecision !== "bf16";
   const half = (value: number) => Math.ceil(value / 2);
   const completions = config.numGenerations * config.promptsPerStep;
   const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
@@ -108,8 +116,11 @@ function changes(
     group < config.maxTokensPerMicrobatch && { maxTokensPerMicrobatch: group },
     { maxNumSeqs: half(atOnce) },
     full && !config.freezeVisionModules && { freezeVisionModules: true },
-    full && { usePeft: true },
+    full && { usePeft: true, ...(config.stochasticRounding && { stochasticRounding: false }) },
     config.precision !== "bf16" && { precision: "bf16" },
+    trainable.train === "full" && !config.stochasticRounding && { precision: "bf16", stochasticRounding: true },
+    config.optim !== "adamw_8bit" && { optim: "adamw_8bit" },
+    largeCopy && { refPrecision: "bf16" },
     config.promptsPerStep > 1 && { promptsPerStep: half(config.promptsPerStep) },
     pixels > fewerPixels && { maxPixels: fewerPixels },
     config.maxCompletionLength > 1 && { maxCompletionLength: half(config.maxCompletionLength) },

@@ -125,5 +125,6 @@ function stepConfig(
 ): Omit<BudgetedConfig, "maxTokensPerMicrobatch"> {
   if (plan.objective === "grpo") return plan.config;
   const answers = lookedAt(rows, LOOKED).map(({ solution }) => processor.answerTokens(solution).length);
-  return { ...plan.config, numGenerations: 1, maxCompletionLength: Math.max(1, ...answers), beta: 0, maxNumSeqs: 0 };
+  const group = { numGenerations: 1, maxCompletionLength: Math.max(1, ...answers), maxNumSeqs: 0 };
+  return { ...plan.config, ...group, beta: 0, refPrecision: "auto", syncRefModel: false };
 }

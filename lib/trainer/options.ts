@@ -12,7 +12,10 @@ import type { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { Reporter } from "../report/index.js";
 import type { RewardFunction } from "../rewards/index.js";
+import type { TrainerCallbacks } from "./events.js";
 import { checkGrpo } from "./grpo-rules.js";
+import { checkDataOptions } from "./run-data.js";
+import { checkSchedule } from "./schedule.js";
 
 /** What code can give where a file can only give names. */
 export interface InCode {
@@ -25,6 +28,8 @@ export interface InCode {
   engine?: Engine | undefined;
   /** Told of everything that happens, beside the files that a run writes. */
   reporters?: readonly Reporter[] | undefined;
+  /** Functions of one's own that are called as the run goes on, and may steer it. */
+  callbacks?: TrainerCallbacks | undefined;
 }
 
 type InFile = keyof InCode;
@@ -43,11 +48,21 @@ export interface ResolvedOptions {
   rewards: readonly (RewardFunction | string)[];
   engine: Engine | undefined;
   reporters: readonly Reporter[];
+  callbacks: TrainerCallbacks;
 }
 
 /** Checks options; what only code can give is set aside, and stands in the config by its name. */
 export function resolveOptions(options: TrainerOptions): ResolvedOptions {
-  const { objective = "grpo", dataset, evalDataset, rewards, engine, reporters = [], ...fields } = options;
+  const {
+    objective = "grpo",
+    dataset,
+    evalDataset,
+    rewards,
+    engine,
+    reporters = [],
+    callbacks = {},
+    ...fields
+  } = options;
   const input = {
     ...fields,
     dataset: typeof dataset === "string" ? dataset : "(rows)",
@@ -58,14 +73,19 @@ export function resolveOptions(options: TrainerOptions): ResolvedOptions {
     objective === "grpo"
       ? { objective, config: parseConfig(grpoSchema, input, "Trainer options") }
       : { objective, config: parseConfig(sftSchema, input, "Trainer options") };
+  const rows = asRows(dataset, "dataset");
+  checkDataOptions(plan.config, rows);
+  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, learningRate } = plan.config;
+  checkSchedule({ kind, kwargs, learningRate });
   if (plan.objective === "grpo") checkGrpo(plan.config);
   return {
     plan,
-    rows: asRows(dataset, "dataset"),
+    rows,
     evalRows: asRows(evalDataset, "evalDataset"),
     rewards: rewards ?? plan.config.rewards,
     engine,
     reporters,
+    callbacks,
   };
 }
 

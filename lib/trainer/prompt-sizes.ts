@@ -63,10 +63,13 @@ export function lookedAt(rows: readonly Row[], limit: number): Row[] {
 }
 
 /** What resizing makes of a prompt. */
-export function shapeOf({ textTokens, pictures }: PromptSize, model: ModelInfo, limits: PixelLimits): PromptShape {
-  const { patchSize, mergeSize } = model;
+export function shapeOf(
+  { textTokens, pictures }: PromptSize,
+  { patchSize, mergeSize }: Pick<ModelInfo, "patchSize" | "mergeSize">,
+  { minPixels, maxPixels }: PixelLimits,
+): PromptShape {
   const grids = pictures.map(({ width, height }): [number, number, number] => {
-    const resized = smartResize(width, height, { factor: patchSize * mergeSize, ...limits });
+    const resized = smartResize(width, height, { factor: patchSize * mergeSize, minPixels, maxPixels });
     return [1, resized.height / patchSize, resized.width / patchSize];
   });
   const tokens = grids.reduce((sum, [t, h, w]) => sum + (t * h * w) / mergeSize ** 2, textTokens);

@@ -1,45 +1,104 @@
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { changedScales } from "../adapters/index.js";
 import { VlmR1Error } from "../errors/index.js";
-import { ADAPTER_FOLDER, type Checkpoint, loadModelState, readTrainerState, type TrainerState } from "./checkpoint.js";
-import type { Policy } from "./policy.js";
+import {
+  ADAPTER_FOLDER,
+  type Checkpoint,
+  type CheckpointedModel,
+  listCheckpoints,
+  loadModelState,
+  readTrainerState,
+  type TrainerState,
+} from "./checkpoint.js";
+import { recoverCheckpoints, setLaterAside } from "./checkpoint-folder.js";
+import { changedOptions } from "./resume-options.js";
 
-/** What a resumed run must share with its beginning, or its weights or its place in the data mean something else. */
-const SAME = [
-  ...(["objective", "train", "trainableParameters"] as const),
-  ...(["seed", "rows", "promptsPerStep", "shuffleDataset"] as const),
-];
+/** Where a run goes on. */
+export interface ResumePoint {
+  /** The folder of the run that is gone on with. */
+  runFolder: string;
+  /** Of which the newest that can be used is; oldest first. */
+  checkpoints: readonly Checkpoint[];
+  /** Whether one was named: then it is that one or none. */
+  named: boolean;
+  /** Whether it is this run's own folder; else this run has a new one. */
+  own: boolean;
+}
+
+/** The folder of the run that a checkpoint belongs to; undefined where it lies by itself. */
+export function runOfCheckpoint(path: string): string | undefined {
+  const folder = dirname(resolve(path));
+  return basename(folder) === "checkpoints" ? dirname(folder) : undefined;
+}
+
+/** Undefined where there is nothing to go on from. Throws where the checkpoint that is named is not whole. */
+export async function findResumePoint(
+  asked: boolean | string,
+  outputDir: string,
+  warn: (message: string) => void,
+): Promise<ResumePoint | undefined> {
+  await recoverCheckpoints(outputDir);
+  if (asked === false) return undefined;
+  if (asked !== true) {
+    const { step } = await readTrainerState(asked);
+    const runFolder = runOfCheckpoint(asked) ?? resolve(asked);
+    const own = runFolder === resolve(outputDir);
+    return { runFolder, checkpoints: [{ step, path: asked }], named: true, own };
+  }
+  const checkpoints = await listCheckpoints(outputDir);
+  if (checkpoints.length > 0) return { runFolder: outputDir, checkpoints, named: false, own: true };
+  warn(`${outputDir} holds no checkpoint; this run starts from the beginning`);
+  return undefined;
+}
+
+export interface Resumed {
+  state: TrainerState;
+  checkpoint: Checkpoint;
+}
 
 /**
  * Brings the model to the newest checkpoint that can be read; one that cannot is named and the one before it tried.
- * Throws `ERR_CHECKPOINT` when none can, `ERR_CONFIG` when the run was begun with other options.
+ * Throws `ERR_CHECKPOINT` when none can, `ERR_CONFIG` when the run was begun with other options that its state depends
+ * on; tells of other options that have changed.
  */
 export async function resumeRun(
-  checkpoints: readonly Checkpoint[],
-  { model, adapter }: Pick<Policy, "model" | "adapter">,
+  { checkpoints, runFolder, named, own }: ResumePoint,
+  model: CheckpointedModel,
   fresh: TrainerState,
   warn: (message: string) => void,
-): Promise<{ state: TrainerState; checkpoint: Checkpoint }> {
+): Promise<Resumed> {
   let last: unknown;
   for (const checkpoint of checkpoints.toReversed()) {
     try {
-      const state = await readTrainerState(checkpoint.path);
-      const different = SAME.filter((name) => state[name] !== fresh[name]);
-      refuse(
-        different.map((name) => `${name} ${state[name]}, now ${fresh[name]}`),
-        checkpoint,
-      );
+      const stored = await readTrainerState(checkpoint.path);
+      const told = compare(stored, fresh, checkpoint);
+      const { adapter } = model;
       if (adapter !== undefined)
         refuse(await changedScales(join(checkpoint.path, ADAPTER_FOLDER), adapter), checkpoint);
       await loadModelState(checkpoint.path, model);
-      return { state: { ...state, totalSteps: fresh.totalSteps }, checkpoint };
+      for (const change of told) warn(`${change}: from here on the run is another than it would have been`);
+      const { totalSteps, options } = fresh;
+      const state = { ...stored, totalSteps, options };
+      if (named && own) await goBack(runFolder, checkpoint, warn);
+      if (!own) leaveBest(state, runFolder, warn);
+      return { state, checkpoint };
     } catch (error) {
-      if (error instanceof VlmR1Error && error.code === "ERR_CONFIG") throw error;
+      if (named || (error instanceof VlmR1Error && error.code === "ERR_CONFIG")) throw error;
       last = error;
       warn(`checkpoint ${checkpoint.path} cannot be used: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   throw new VlmR1Error("ERR_CHECKPOINT", "none of the run's checkpoints can be used", { cause: last });
+}
+
+/** Throws for what must be the same; gives what has changed else. */
+function compare(stored: TrainerState, fresh: TrainerState, checkpoint: Checkpoint): string[] {
+  const facts = (["objective", "train", "trainableParameters", "rows"] as const).filter(
+    (name) => stored[name] !== fresh[name],
+  );
+  const { refused, told } = changedOptions(stored.options, fresh.options);
+  refuse([...facts.map((name) => `${name} ${stored[name]}, now ${fresh[name]}`), ...refused], checkpoint);
+  return told;
 }
 
 function refuse(different: readonly string[], { path }: Checkpoint): void {
@@ -48,4 +107,19 @@ function refuse(different: readonly string[], { path }: Checkpoint): void {
   throw new VlmR1Error("ERR_CONFIG", `${path} was written by a run with other options: ${different.join("; ")}`, {
     hint: `Resume with the run's own options (--config ${config} --resume), or start a new run in another --output-dir.`,
   });
+}
+
+async function goBack(runFolder: string, { step }: Checkpoint, warn: (message: string) => void): Promise<void> {
+  const aside = await setLaterAside(runFolder, step);
+  if (aside.length === 0) return;
+  warn(`this run goes back to step ${step}; later checkpoints are now called ${aside.join(", ")}`);
+}
+
+/** The best checkpoint so far stays in the folder of the run that wrote it. */
+function leaveBest(state: TrainerState, runFolder: string, warn: (message: string) => void): void {
+  if (state.best === null) return;
+  const { metric, value, step } = state.best;
+  warn(`the best checkpoint so far (${metric} ${value}, step ${step}) is in ${runFolder}; here counting begins anew`);
+  state.best = null;
+  state.withoutBetter = 0;
 }

@@ -1,9 +1,11 @@
-import { mkdir, readFile, realpath, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { parse, stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
+import { WANDB_FILE } from "../report/wandb.js";
+import { BEST_FILE } from "./best-checkpoint.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
 export type RunStatus = "running" | "interrupted" | "failed" | "finished";
@@ -12,6 +14,8 @@ export interface RunFile {
   status: RunStatus;
   step: number;
   totalSteps: number;
+  /** Why it ended before its last step, where it was not for an error or a signal. */
+  reason?: string;
 }
 
 const RUN_FILE = "run.json";
@@ -25,9 +29,13 @@ const OWN_FILES = [
   "before.json",
   "after.json",
   "summary.json",
+  BEST_FILE,
+  WANDB_FILE,
   TRACE_FILE,
 ];
 const OWN_FOLDERS = ["checkpoints"];
+/** TensorBoard's files, whose names have the time in them. */
+const OWN_NAMES = /^events\.out\.tfevents\./;
 
 /** What lies in a run's folder; undefined where no run was. */
 export async function readRunFile(folder: string): Promise<RunFile | undefined> {
@@ -62,7 +70,8 @@ export async function clearRunFolder(folder: string, inputs: readonly (string | 
   for (const name of OWN_FOLDERS) await refuseInside(join(folder, name), inputs);
   try {
     for (const name of OWN_FOLDERS) await rm(join(folder, name), { recursive: true, force: true });
-    for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
+    const events = (await readdir(folder)).filter((name) => OWN_NAMES.test(name));
+    for (const name of [...OWN_FILES, ...events]) await rm(join(folder, name), { force: true });
   } catch (error) {
     throw fromSystem(error, "clear the run's folder", folder);
   }

@@ -76,10 +76,33 @@ struct Sampled {
   float logp = 0.0f;  // of the distribution that was sampled from
 };
 
+// Of Σ dentropy · entropy over rows, beside what flows through their log-probabilities.
+struct EntropyGrad {
+  Tensor entropy;   // [N]
+  Tensor dentropy;  // [N]
+};
+
 struct AdamWStep {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float bias_correction1, bias_correction2;  // 1 − βᵗ
   float grad_scale;                          // from clipping
+  // Of stochastic rounding: element i of a parameter draws by (seed, update, first_element + i).
+  uint64_t seed = 0, update = 0;
+};
+
+// A moment of n elements: f32, or u8 codes (backend/moment_code.h) with a scale per block of them.
+struct Moment {
+  Tensor values;  // [n]
+  Tensor scales;  // f32 [⌈n / kMomentBlock⌉], or empty
+};
+
+// What one step reads and writes of a parameter of n elements.
+struct AdamWTensors {
+  Tensor grad;                 // f32
+  Tensor value;                // f32; or bf16, which the new value is rounded to up or down at random
+  Tensor rounded;              // of an f32 value: bf16, = the value rounded to nearest; or empty
+  Moment m, v;                 // both f32, or both codes
+  uint64_t first_element = 0;  // of stochastic rounding; a multiple of 4
 };
 
 struct MemoryCounts {
@@ -176,9 +199,10 @@ class Backend {
   // -- Token log-probability. logits [N, V], target [N] i32; of softmax(logits / temperature): lse, logp, entropy [N].
   virtual void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
                           Tensor* entropy) = 0;
-  // logits = d/dlogits of Σ dlogp·logp, in place.
-  virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                               Tensor& logits) = 0;
+  // logits = d/dlogits of Σ dlogp·logp, in place; with `entropy`, which may be null, of Σ dlogp·logp +
+  // dentropy·entropy.
+  virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                               float temperature, Tensor& logits) = 0;
 
   // One token per row of logits [N, V], by inversion of the cumulative distribution. Order of the filters as in
   // transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.
@@ -188,8 +212,13 @@ class Backend {
   // -- Optimizer, over flat arrays.
   // Σ x² in double, by fixed blocks; NaN or infinity come through.
   virtual double sum_squares(const Tensor& x) = 0;
-  // One step of value, m and v by grad, in one pass over memory; grad = 0. rounded = value in bf16, where it is given.
-  virtual void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) = 0;
+  // One step of value, m and v by grad, in one pass over memory; grad = 0. An element whose new value, or a new moment,
+  // would be infinite or NaN keeps value and moments; how many these are. With a learning rate of 0 only moments
+  // change.
+  virtual int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) = 0;
+  // to = alpha · from + (1 − alpha) · to, computed in f32; with alpha 1, to = from. `to` is f32 or bf16 (rounded to
+  // nearest), `from` of any floating-point type.
+  virtual void blend(const Tensor& from, float alpha, Tensor& to) = 0;
 };
 
 // While it lives, kernels of the model's back end end early when the flag is set.

@@ -250,10 +250,13 @@ class ProfiledBackend final : public Backend {
     const Span span("token_logp", [&] { return rows_work(logits, target, lse, logp, entropy); });
     inner_->token_logp(logits, target, temperature, lse, logp, entropy);
   }
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override {
-    const Span span("token_logp_grad", [&] { return rows_work(logits, logits, target, lse, dlogp); });
-    inner_->token_logp_grad(target, lse, dlogp, temperature, logits);
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override {
+    const Span span("token_logp_grad", [&] {
+      return entropy ? rows_work(logits, logits, target, lse, dlogp, entropy->entropy, entropy->dentropy)
+                     : rows_work(logits, logits, target, lse, dlogp);
+    });
+    inner_->token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override {
@@ -265,9 +268,18 @@ class ProfiledBackend final : public Backend {
     const Span span("sum_squares", [&] { return rows_work(x); });
     return inner_->sum_squares(x);
   }
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
-    const Span span("adamw", [&] { return rows_work(value, value, grad, grad, m, m, v, v, rounded); });
-    inner_->adamw(step, grad, value, m, v, rounded);
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& t) override {
+    const Span span("adamw", [&] {
+      Work work = rows_work(t.value, t.value, t.grad, t.grad, t.m.values, t.m.values, t.v.values, t.v.values);
+      if (t.rounded) work.bytes += bytes_of(t.rounded);
+      if (t.m.scales) work.bytes += 2 * bytes(t.m.scales, t.v.scales);
+      return work;
+    });
+    return inner_->adamw(step, t);
+  }
+  void blend(const Tensor& from, float alpha, Tensor& to) override {
+    const Span span("blend", [&] { return rows_work(from, to, to); });
+    inner_->blend(from, alpha, to);
   }
 
  private:

@@ -1,6 +1,7 @@
 // Kernels that memory bounds: norms, activations, rotary embedding, the optimizer.
 #include <memory>
 
+#include "backend/moment_code.h"
 #include "bench/cases.h"
 
 namespace vlmr1::bench {
@@ -79,13 +80,27 @@ std::function<void()> add(Backend& b, const Shape& shape) {
   return [&b, x] { b.add((*x)[0], (*x)[1], (*x)[2]); };
 }
 
+Moment zero_moment(Backend& b, const Shape& shape, bool coded) {
+  if (!coded) return {b.zeros(shape), {}};
+  return {b.zeros(shape, DType::kU8), b.zeros({(shape.numel() + kMomentBlock - 1) / kMomentBlock})};
+}
+
+// `kValue`: the weight's type; `kCoded`: moments of one byte.
+template <DType kValue, bool kCoded>
 std::function<void()> adamw(Backend& b, const Shape& shape) {
-  const Tensors x = make_tensors(b, shape, 2);
-  const Tensors moments = std::make_shared<std::vector<Tensor>>();
-  for (int i = 0; i < 2; ++i) moments->push_back(b.zeros(shape));
+  AdamWTensors t;
+  t.grad = random_tensor(b, shape, 0);
+  t.value = random_tensor(b, shape, 1);
+  if (kValue == DType::kBF16) {
+    const Tensor wide = t.value;
+    t.value = b.empty(shape, DType::kBF16);
+    b.convert(wide, t.value);
+  }
+  t.m = zero_moment(b, shape, kCoded);
+  t.v = zero_moment(b, shape, kCoded);
   // The gradient is zero after the first call: with these moments nothing decays into subnormal numbers.
   const AdamWStep step{1e-6f, 1.0f, 1.0f, 1e-8f, 0.01f, 0.1f, 0.001f, 1.0f};
-  return [&b, x, moments, step] { b.adamw(step, (*x)[0], (*x)[1], (*moments)[0], (*moments)[1], nullptr); };
+  return [&b, t, step] { b.adamw(step, t); };
 }
 
 std::function<void()> sum_squares(Backend& b, const Shape& shape) {
@@ -111,8 +126,12 @@ const std::vector<Kernel> kActivations{
     {"gelu_grad quick", 3, gelu_grad<GeluKind::kQuick>},
 };
 
-// Weight and two moments are read and written, the gradient is read and zeroed.
-const std::vector<Kernel> kOptimizer{{"adamw", 8, adamw}, {"sum_squares", 1, sum_squares}};
+// Weight and two moments are read and written, the gradient is read and zeroed. A stream has four bytes an element.
+const std::vector<Kernel> kOptimizer{{"adamw", 8, adamw<DType::kF32, false>},
+                                     {"adamw int8 moments", 5, adamw<DType::kF32, true>},
+                                     {"adamw bf16 stochastic", 7, adamw<DType::kBF16, false>},
+                                     {"adamw bf16 stochastic, int8 moments", 4, adamw<DType::kBF16, true>},
+                                     {"sum_squares", 1, sum_squares}};
 
 void add_cases(std::vector<Case>& cases, const std::string& group, const std::vector<Kernel>& kernels,
                const std::vector<Shape>& shapes, bool all_standard) {

@@ -32,7 +32,7 @@ std::function<void()> token_logp(Backend& b, const Shape& shape) {
 
 std::function<void()> token_logp_grad(Backend& b, const Shape& shape) {
   const auto l = make_logits(b, shape);
-  return [&b, l] { b.token_logp_grad(l->target, l->lse, l->dlogp, 1.0f, l->logits); };
+  return [&b, l] { b.token_logp_grad(l->target, l->lse, l->dlogp, nullptr, 1.0f, l->logits); };
 }
 
 std::function<void()> sample(Backend& b, const Shape& shape, const SampleOptions& options) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "binding/loss_arguments.h"
 #include "binding/reader.h"
 #include "image/resample.h"
 #include "io/checkpoint.h"

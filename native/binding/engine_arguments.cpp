@@ -33,6 +33,11 @@ std::array<float, 3> read_channels(const Reader& reader) {
   return values;
 }
 
+Precision read_precision(const Reader& reader) {
+  constexpr Precision precisions[] = {Precision::kAuto, Precision::kF32, Precision::kBF16};
+  return precisions[reader.choice({"auto", "f32", "bf16"})];
+}
+
 LoraPlan read_lora(const Reader& lora) {
   LoraPlan plan;
   for (const Reader& item : lora.field("modules").items()) {
@@ -53,12 +58,16 @@ LoadOptions read_load_options(const Reader& args) {
   LoadOptions result;
   TrainingPlan& plan = result.plan;
   constexpr TrainMode modes[] = {TrainMode::kNone, TrainMode::kFull, TrainMode::kLora};
-  constexpr Precision precisions[] = {Precision::kAuto, Precision::kF32, Precision::kBF16};
   plan.mode = modes[args.field("train").choice({"none", "full", "lora"})];
-  plan.precision = precisions[args.field("precision").choice({"auto", "f32", "bf16"})];
+  plan.precision = read_precision(args.field("precision"));
   for (const Reader& name : args.field("frozen").items()) plan.frozen.insert(name.string());
   if (const Reader lora = args.field("lora"); !lora.is_null()) plan.lora = read_lora(lora);
   result.gradient_checkpointing = args.field("gradientCheckpointing").boolean();
+  constexpr MomentType moments[] = {MomentType::kF32, MomentType::kInt8};
+  for (const Reader& name : args.field("noDecay").items()) plan.no_decay.insert(name.string());
+  plan.moments = moments[args.field("moments").choice({"f32", "int8"})];
+  plan.stochastic_rounding = args.field("stochasticRounding").boolean();
+  plan.writable = args.field("writable").boolean();
   return result;
 }
 
@@ -107,6 +116,8 @@ EstimateOptions read_estimate(const Reader& args) {
   result.workload.evaluated_rows = static_cast<int32_t>(args.field("evaluatedRows").integer(0, kMaxRows));
   result.workload.earlier_steps = static_cast<int32_t>(args.field("earlierSteps").integer(0, kMaxPrompts));
   result.reference = references[args.field("reference").choice({"none", "same", "copy"})];
+  result.reference_precision = read_precision(args.field("referencePrecision"));
+  result.reference_writable = args.field("referenceWritable").boolean();
   return result;
 }
 

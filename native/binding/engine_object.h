@@ -8,6 +8,7 @@
 
 #include "binding/engine_thread.h"
 #include "binding/job.h"
+#include "binding/reader.h"
 #include "models/model.h"
 
 namespace vlmr1::binding {
@@ -69,11 +70,14 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value save(const Napi::CallbackInfo& info);
   Napi::Value load_state(const Napi::CallbackInfo& info);
+  Napi::Value blend(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
   const Contents& open(const char* verb) const;  // throws ERR_STATE when disposed
   void release();
-  // Reads the arguments with `read(reader, model info)`, then queues `run(model, arguments, job)`.
+  uint64_t model_id(const Reader& reader) const;
+  // Reads the arguments with `read(reader, model info)`, then queues `run(model, arguments, job)`, or `run(engine
+  // contents, model, arguments, job)`.
   template <typename Read, typename Run>
   Napi::Value submit(const Call& call, const Napi::Value& args, Read read, Run run);
   Call call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index = 1, bool interruptible = true);

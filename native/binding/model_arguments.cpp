@@ -16,7 +16,6 @@ constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxCompletions = 1 << 16;
 constexpr int64_t kMaxNewTokens = 1 << 24;
 constexpr int64_t kMaxGrid = 1 << 16;
-constexpr int64_t kMaxCount = int64_t{1} << 53;
 constexpr int64_t kChannels = 3;
 
 float read_float(const Reader& reader, double min, double max) { return static_cast<float>(reader.number(min, max)); }
@@ -97,59 +96,6 @@ std::vector<Group> read_groups(const Reader& reader, const ModelInfo& model) {
   return groups;
 }
 
-void check_count(const Reader& reader, const char* of, size_t expected, size_t got) {
-  check(got == expected, ErrorCode::kShape, reader.path(), ": expected ", expected, " (", of, "), got ", got);
-}
-
-// [group][completion], one number each.
-std::vector<std::vector<float>> read_per_completion(const Reader& reader, const std::vector<Group>& groups) {
-  const std::vector<Reader> items = reader.items();
-  check_count(reader, "one per group", groups.size(), items.size());
-  std::vector<std::vector<float>> values;
-  for (size_t g = 0; g < items.size(); ++g) {
-    values.push_back(items[g].float32_array());
-    check_count(items[g], "one per completion", groups[g].completions.size(), values[g].size());
-  }
-  return values;
-}
-
-// [group][completion][token]; empty where no array holds anything.
-TokenValues read_token_values(const Reader& reader, const std::vector<Group>& groups) {
-  TokenValues values;
-  bool empty = true;
-  const std::vector<Reader> items = reader.items();
-  for (const Reader& item : items) {
-    values.emplace_back();
-    for (const Reader& tokens : item.items()) {
-      values.back().push_back(tokens.float32_array());
-      empty = empty && values.back().back().empty();
-    }
-  }
-  if (empty) return {};
-  check_count(reader, "one per group", groups.size(), values.size());
-  for (size_t g = 0; g < values.size(); ++g) {
-    check_count(items[g], "one per completion", groups[g].completions.size(), values[g].size());
-    for (size_t c = 0; c < values[g].size(); ++c) {
-      const Reader tokens(items[g].value(), items[g].path() + "[" + std::to_string(c) + "]");
-      check_count(tokens, "one per token", groups[g].completions[c].size(), values[g][c].size());
-    }
-  }
-  return values;
-}
-
-// [group][completion]; empty: all are kept.
-std::vector<std::vector<uint8_t>> read_mask(const Reader& reader, const std::vector<Group>& groups) {
-  const std::vector<Reader> items = reader.items();
-  std::vector<std::vector<uint8_t>> keep;
-  if (items.empty()) return keep;
-  check_count(reader, "one per group", groups.size(), items.size());
-  for (size_t g = 0; g < items.size(); ++g) {
-    keep.push_back(items[g].byte_array());
-    check_count(items[g], "one per completion", groups[g].completions.size(), keep[g].size());
-  }
-  return keep;
-}
-
 AdapterMode::Use read_adapter_use(const Reader& reader) {
   using Use = AdapterMode::Use;
   constexpr Use uses[] = {Use::kOn, Use::kOff, Use::kStart};
@@ -166,26 +112,6 @@ SamplingOptions read_sampling(const Reader& reader) {
   sampling.max_new_tokens = static_cast<int32_t>(reader.field("maxNewTokens").integer(1, kMaxNewTokens));
   sampling.stop_tokens = reader.field("stopTokens").integers(0, kMaxInt);
   return sampling;
-}
-
-void read_grpo_loss(const Reader& reader, LossType type, AccumulateArguments& args) {
-  LossOptions& loss = args.objective.loss;
-  loss.type = type;
-  loss.temperature = read_float(reader.field("temperature"), 0.0, kMaxFloat);
-  loss.epsilon = read_float(reader.field("epsilon"), 0.0, kMaxFloat);
-  loss.epsilon_high = read_float(reader.field("epsilonHigh"), 0.0, kMaxFloat);
-  loss.beta = read_float(reader.field("beta"), 0.0, kMaxFloat);
-  loss.delta = read_float(reader.field("delta"), 0.0, kInfinity);
-  loss.total_sequences = reader.field("totalSequences").integer(0, kMaxCount - 1);
-  loss.total_tokens = reader.field("totalTokens").integer(0, kMaxCount - 1);
-  loss.max_completion_length = reader.field("maxCompletionLength").integer(0, kMaxInt);
-  args.objective.advantages = read_per_completion(reader.field("advantages"), args.groups);
-  args.objective.old_log_probs = read_token_values(reader.field("oldLogProbs"), args.groups);
-  const Reader reference = reader.field("refLogProbs");
-  args.objective.ref_log_probs = read_token_values(reference, args.groups);
-  check(loss.beta == 0.0f || !args.objective.ref_log_probs.empty(), ErrorCode::kArgument, reference.path(),
-        ": expected log-probabilities of the reference, because beta > 0");
-  args.objective.keep = read_mask(reader.field("mask"), args.groups);
 }
 
 }  // namespace
@@ -213,30 +139,30 @@ LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model) {
 }
 
 AccumulateArguments read_accumulate(const Reader& args, const ModelInfo& model) {
-  constexpr LossType types[] = {LossType::kGrpo, LossType::kBnpo, LossType::kDrGrpo, LossType::kDapo, LossType::kSft};
   AccumulateArguments result;
   result.groups = read_groups(args.field("groups"), model);
-  result.objective.dropout_seed = args.field("dropoutSeed").natural();
-  const Reader loss = args.field("loss");
-  const LossType type = types[loss.field("kind").choice({"grpo", "bnpo", "dr_grpo", "dapo", "sft"})];
-  if (type == LossType::kSft) {
-    result.objective.loss.type = type;
-    result.objective.loss.total_tokens = loss.field("totalTokens").integer(1, kMaxCount - 1);
-  } else {
-    read_grpo_loss(loss, type, result);
+  Lengths lengths;
+  for (const Group& group : result.groups) {
+    lengths.emplace_back();
+    for (const auto& completion : group.completions) lengths.back().push_back(completion.size());
   }
+  result.objective = read_objective(args.field("loss"), lengths);
+  result.objective.dropout_seed = args.field("dropoutSeed").natural();
   return result;
 }
 
 AdamWOptions read_step(const Reader& args) {
   AdamWOptions options;
   const double below_one = std::nextafter(1.0f, 0.0f);
-  options.learning_rate = read_float(args.field("learningRate").field("language"), 0.0, kMaxFloat);
+  const Reader rates = args.field("learningRate");
+  const auto rate = [&](const char* part) { return read_float(rates.field(part), 0.0, kMaxFloat); };
+  options.learning_rate = {rate("vision"), rate("merger"), rate("language")};
   options.beta1 = read_float(args.field("beta1"), 0.0, below_one);
   options.beta2 = read_float(args.field("beta2"), 0.0, below_one);
   options.epsilon = read_float(args.field("epsilon"), 0.0, kMaxFloat);
   options.weight_decay = read_float(args.field("weightDecay"), 0.0, kMaxFloat);
   options.max_grad_norm = read_float(args.field("maxGradNorm"), 0.0, kInfinity);
+  options.seed = args.field("seed").natural();
   return options;
 }
 

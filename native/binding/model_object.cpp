@@ -1,3 +1,4 @@
+#include <type_traits>
 #include <utility>
 
 #include "binding/arguments.h"
@@ -5,6 +6,7 @@
 #include "binding/errors.h"
 #include "binding/results.h"
 #include "core/error.h"
+#include "optim/blend.h"
 
 namespace vlmr1::binding {
 
@@ -65,6 +67,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
                          InstanceMethod<&ModelObject::step>("step"),
                          InstanceMethod<&ModelObject::save>("save"),
                          InstanceMethod<&ModelObject::load_state>("loadState"),
+                         InstanceMethod<&ModelObject::blend>("blend"),
                          InstanceMethod<&ModelObject::dispose>("dispose"),
                      });
 }
@@ -104,7 +107,9 @@ Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read 
     auto on_engine = [id = model.id, verb = call.verb, parsed = read(Reader(args, call.verb), model.info),
                       run = std::move(run)](EngineContents& engine, Job& job) {
       const Span span(verb);
-      return run(engine.model(id), parsed, job);
+      if constexpr (std::is_invocable_v<Run, EngineContents&, Model&, decltype(parsed), Job&>)
+        return run(engine, engine.model(id), parsed, job);
+      else return run(engine.model(id), parsed, job);
     };
     auto wrap = [](Napi::Env env, const auto& result) { return to_js(env, result); };
     return model.engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
@@ -159,6 +164,33 @@ Napi::Value ModelObject::load_state(const Napi::CallbackInfo& info) {
       [](const Reader& args, const ModelInfo&) { return args.field("path").path_string(); },
       [](Model& model, const std::string& path, Job&) {
         vlmr1::load_state(model.backend(), model.parameters(), path);
+        return Nothing{};
+      });
+}
+
+// A model of this engine that was not disposed.
+uint64_t ModelObject::model_id(const Reader& reader) const {
+  const Napi::Value value = reader.value();
+  const Napi::Function made_by = value.Env().GetInstanceData<AddonData>()->model_constructor.Value();
+  if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(made_by)) reader.fail_expected("a model");
+  const Contents& other = Unwrap(value.As<Napi::Object>())->open("blend: source");
+  check(other.engine == contents_.engine, ErrorCode::kArgument, reader.path(),
+        ": expected a model of the same engine, got one of another");
+  return other.id;
+}
+
+Napi::Value ModelObject::blend(const Napi::CallbackInfo& info) {
+  struct Arguments {
+    uint64_t source;
+    double alpha;
+  };
+  return submit(
+      call(info, "blend", 1, false), info[0],
+      [this](const Reader& args, const ModelInfo&) {
+        return Arguments{model_id(args.field("source")), args.field("alpha").number(0.0, 1.0)};
+      },
+      [](EngineContents& engine, Model& model, const Arguments& args, Job&) {
+        blend_parameters(model.backend(), engine.model(args.source).parameters(), args.alpha, model.parameters());
         return Nothing{};
       });
 }

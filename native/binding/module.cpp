@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "binding/engine_object.h"
 #include "binding/errors.h"
+#include "binding/loss_arguments.h"
 #include "binding/results.h"
 
 namespace vlmr1::binding {
@@ -33,6 +34,13 @@ Napi::Value cuda_info(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value compute_loss(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "computeLoss", [&]() -> Napi::Value {
+    const ComputeLossArguments args = read_compute_loss(Reader(info[0], "computeLoss"));
+    return to_js(info.Env(), loss_gradient(args.scores, args.objective));
+  });
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto data = std::make_unique<AddonData>();
   data->model_constructor = Napi::Persistent(ModelObject::define(env));
@@ -40,6 +48,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VLMR1_VERSION);
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));
   exports.Set("cudaInfo", Napi::Function::New(env, cuda_info, "cudaInfo"));
+  exports.Set("computeLoss", Napi::Function::New(env, compute_loss, "computeLoss"));
   exports.Set("Engine", EngineObject::define(env));
   return exports;
 }

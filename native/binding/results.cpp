@@ -43,6 +43,19 @@ Napi::Value token_values(Napi::Env env, const TokenValues& values) {
   });
 }
 
+Napi::Value clip_sums(Napi::Env env, const ClipSums& sums) {
+  auto object = Napi::Object::New(env);
+  object.Set("count", number(env, sums.count));
+  object.Set("low", number(env, sums.low));
+  object.Set("high", number(env, sums.high));
+  object.Set("lowMin", number(env, sums.low_min));
+  object.Set("highMax", number(env, sums.high_max));
+  object.Set("completions", number(env, sums.completions));
+  object.Set("offPolicy", number(env, sums.off_policy));
+  object.Set("phi", number(env, sums.phi));
+  return object;
+}
+
 }  // namespace
 
 Napi::Value to_js(Napi::Env env, const Nothing&) { return env.Undefined(); }
@@ -153,20 +166,36 @@ Napi::Value to_js(Napi::Env env, const TokenScores& scores) {
 Napi::Value to_js(Napi::Env env, const AccumulateResult& result) {
   auto object = Napi::Object::New(env);
   object.Set("loss", number(env, result.loss));
+  object.Set("policyLoss", number(env, result.policy_loss));
   object.Set("tokens", number(env, result.tokens));
   object.Set("entropySum", number(env, result.entropy_sum));
   object.Set("klSum", number(env, result.kl_sum));
-  object.Set("clipLowSum", number(env, result.clip_low_sum));
-  object.Set("clipHighSum", number(env, result.clip_high_sum));
+  object.Set("clip", clip_sums(env, result.clip));
   object.Set("logProbs", token_values(env, result.log_probs));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const LossGradient& result) {
+  const LossResult& sums = result.sums;
+  auto object = Napi::Object::New(env);
+  object.Set("loss", number(env, sums.loss));
+  object.Set("policyLoss", number(env, sums.policy_loss));
+  object.Set("tokens", number(env, sums.tokens));
+  object.Set("entropySum", number(env, sums.entropy_sum));
+  object.Set("klSum", number(env, sums.kl_sum));
+  object.Set("clip", clip_sums(env, sums.clip));
+  object.Set("gradient", token_values(env, result.d_log_prob));
+  object.Set("entropyGradient", token_values(env, result.d_entropy));
   return object;
 }
 
 Napi::Value to_js(Napi::Env env, const StepResult& result) {
   auto object = Napi::Object::New(env);
   object.Set("gradNorm", number(env, double{result.grad_norm}));
+  object.Set("gradNormClipped", number(env, double{result.grad_norm_clipped}));
   object.Set("skipped", Napi::Boolean::New(env, result.skipped));
   object.Set("nonFinite", to_js(env, result.non_finite));
+  object.Set("nonFiniteWeights", to_js(env, result.non_finite_weights));
   return object;
 }
 

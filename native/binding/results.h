@@ -28,6 +28,7 @@ Napi::Value to_js(Napi::Env env, const Picture& picture);
 Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& completions);
 Napi::Value to_js(Napi::Env env, const TokenScores& scores);
 Napi::Value to_js(Napi::Env env, const AccumulateResult& result);
+Napi::Value to_js(Napi::Env env, const LossGradient& result);
 Napi::Value to_js(Napi::Env env, const StepResult& result);
 Napi::Value to_js(Napi::Env env, const TraceTable& trace);
 

@@ -6,8 +6,8 @@
 
 namespace vlmr1 {
 
-// f16 is only read: weights that a checkpoint holds so.
-enum class DType : uint8_t { kF32, kBF16, kF16, kI32 };
+// f16 is only read: weights that a checkpoint holds so. Bytes are codes of the optimizer's moments.
+enum class DType : uint8_t { kF32, kBF16, kF16, kI32, kU8 };
 
 // How products read a parameter: the type its matrix is held in, and the one that the other operand is rounded to. Sums
 // are f32. With {bf16, f32} a matrix that is stored in bf16 gives the bits of its f32 copy.
@@ -17,7 +17,12 @@ struct ProductTypes {
   bool operator==(const ProductTypes& other) const = default;
 };
 
-inline size_t dtype_size(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4; }
+inline bool is_floating(DType dtype) { return dtype != DType::kI32 && dtype != DType::kU8; }
+
+inline size_t dtype_size(DType dtype) {
+  if (dtype == DType::kU8) return 1;
+  return dtype == DType::kBF16 || dtype == DType::kF16 ? 2 : 4;
+}
 
 inline const char* dtype_name(DType dtype) {
   switch (dtype) {
@@ -25,6 +30,7 @@ inline const char* dtype_name(DType dtype) {
     case DType::kBF16: return "bf16";
     case DType::kF16: return "f16";
     case DType::kI32: return "i32";
+    case DType::kU8: return "u8";
   }
   return "?";
 }
@@ -38,6 +44,10 @@ struct DTypeOf<float> {
 template <>
 struct DTypeOf<int32_t> {
   static constexpr DType value = DType::kI32;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::kU8;
 };
 
 [[gnu::always_inline]] inline float bf16_to_f32(uint16_t bits) {

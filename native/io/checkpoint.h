@@ -23,8 +23,9 @@ struct ExtraTensors {
 };
 
 // Fills a store from `directory` (model.safetensors, or shards with an index; published names or transformers 5's), and
-// its adapters from their file or at random. Missing, extra or misshapen tensors: one ERR_CHECKPOINT that lists them.
-// Files of frozen matrices stay mapped.
+// its adapters from their file or at random. Missing, extra or misshapen tensors: one ERR_CHECKPOINT that lists them;
+// likewise those with infinite numbers or NaN among what is copied: all that trains or is writable, and adapters.
+// Files of frozen matrices stay mapped and are not looked through.
 void load_parameters(Backend& backend, ParameterStore& parameters, const std::string& directory,
                      const ExtraTensors& extra);
 
@@ -38,8 +39,10 @@ void save_parameters(Backend& backend, const ParameterStore& parameters, const s
 // adapter_model.safetensors in PEFT's format.
 void save_adapter(Backend& backend, const ParameterStore& parameters, const std::string& file, SaveDType dtype);
 void save_gradients(Backend& backend, const ParameterStore& parameters, const std::string& file);
-// What trains, both moments and the step count; exact. Frozen parameters are the checkpoint's.
-void save_state(Backend& backend, ParameterStore& parameters, const std::string& file);
+// What trains, both moments and the step count, or all weights of a writable store; exact, each in the type that it is
+// held in. Frozen parameters are the checkpoint's. A state fits a store of the same parameters and plan; for any other
+// load_state throws ERR_CHECKPOINT before it changes anything.
+void save_state(Backend& backend, const ParameterStore& parameters, const std::string& file);
 void load_state(Backend& backend, ParameterStore& parameters, const std::string& file);
 
 }  // namespace vlmr1

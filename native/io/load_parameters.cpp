@@ -1,4 +1,6 @@
 // Weights from a checkpoint's files into a store. Frozen matrices stay where they are, in the mapped file.
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -6,6 +8,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "core/dtype.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "core/reserved_memory.h"
@@ -16,6 +19,8 @@
 namespace vlmr1 {
 
 namespace {
+
+constexpr const char* kNotFinite = "with infinite numbers or NaN (they cannot be trained; take another checkpoint)";
 
 DType stored_type(const StoredTensor& stored) {
   return stored.dtype == "BF16" ? DType::kBF16 : stored.dtype == "F16" ? DType::kF16 : DType::kF32;
@@ -31,14 +36,14 @@ Tensor frozen_copy(Backend& backend, const Parameter& p, ProductTypes products) 
   const MemoryScope scope(MemoryKind::kWeights);
   Tensor value = backend.empty(p.shape);
   value.storage()->persistent = true;
-  if (p.decays) value.storage()->products = products;
+  if (p.is_matrix()) value.storage()->products = products;
   return value;
 }
 
 // Vectors are small and read as f32; a matrix that nothing aligns, or of doubles, is copied.
 bool can_stay_mapped(const Parameter& p, const StoredTensor& stored) {
   const bool aligned = reinterpret_cast<uintptr_t>(stored.data) % dtype_size(stored_type(stored)) == 0;
-  return p.shape.rank() >= 2 && stored.dtype != "F64" && aligned;
+  return p.is_matrix() && stored.dtype != "F64" && aligned;
 }
 
 // Whether it stays in the file.
@@ -58,17 +63,31 @@ bool load_frozen(Backend& backend, Precision precision, Parameter& p, const Stor
   return false;
 }
 
-void load_into(Backend& backend, Tensor& to, const StoredTensor& stored, std::vector<float>& buffer) {
+// Weights are looked at while they are copied; what stays in the file is not read before it is used.
+bool all_finite(const std::vector<float>& values) {
+  constexpr uint32_t kExponent = 0x7f800000u;
+  uint32_t bad = 0;
+  for (const float value : values) bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent;
+  return bad == 0;
+}
+
+void load_into(Backend& backend, Parameter& p, const StoredTensor& stored, std::vector<float>& buffer,
+               Problems& problems) {
   buffer.resize(static_cast<size_t>(stored.numel()));
   read_f32(stored, buffer.data());
-  backend.upload(to, buffer.data());
+  if (!all_finite(buffer)) problems.add(kNotFinite, p.name);
+  Tensor to = p.exact();
+  if (to.dtype() == DType::kF32) return backend.upload(to, buffer.data());
+  std::vector<uint16_t> halves(buffer.size());
+  std::transform(buffer.begin(), buffer.end(), halves.begin(), f32_to_bf16);
+  backend.upload(to, halves.data());
 }
 
 // As PEFT draws a fresh adapter: A uniform in ±1/√in (Kaiming with a = √5), B zero.
 void draw_adapters(Backend& backend, ParameterStore& parameters, uint64_t seed) {
   std::vector<float> values;
   for (const auto& [name, adapter] : parameters.adapters()) {
-    Tensor& a = adapter.a->trainable ? adapter.a->master : adapter.a->value;
+    Tensor a = adapter.a->exact();
     const double bound = 1.0 / std::sqrt(static_cast<double>(a.shape()[1]));
     values.resize(static_cast<size_t>(a.numel()));
     for (size_t i = 0; i < values.size(); ++i)
@@ -92,8 +111,9 @@ void load_adapters(Backend& backend, ParameterStore& parameters, const std::stri
   std::vector<float> buffer;
   for (size_t i = parameters.base_count(); i < parameters.all().size(); ++i) {
     Parameter& p = parameters.all()[i];
-    load_into(backend, p.trainable ? p.master : p.value, *stored.tensors().at(p.name).tensor, buffer);
+    load_into(backend, p, *stored.tensors().at(p.name).tensor, buffer, problems);
   }
+  problems.throw_if_any("the adapter " + path + " cannot be used");
 }
 
 bool same_values(const StoredTensor& a, const StoredTensor& b) {
@@ -138,14 +158,15 @@ void load_parameters(Backend& backend, ParameterStore& parameters, const std::st
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];
     const StoredParameter& source = model.tensors().at(p.name);
-    if (!p.trainable) {
+    if (!p.held) {
       if (load_frozen(backend, parameters.plan().precision, p, source, buffer)) mapped.insert(source.file);
       continue;
     }
-    load_into(backend, p.master, *source.tensor, buffer);
+    load_into(backend, p, *source.tensor, buffer, problems);
     // The file stays mapped where parts of it are frozen; what was read must not stay in memory with it.
     source.file->discard(source.tensor->data, source.tensor->bytes);
   }
+  problems.throw_if_any("the checkpoint in " + directory + " cannot be used");
   for (const auto& file : mapped) parameters.add_source([file] { file->check_unchanged(); });
   const LoraPlan& lora = parameters.plan().lora;
   if (lora.weights.empty()) draw_adapters(backend, parameters, lora.seed);
@@ -158,8 +179,8 @@ void reserve_parameters(Backend& backend, ParameterStore& parameters, DType stor
   const ProductTypes products = product_types(parameters.plan().precision, stored);
   for (size_t i = 0; i < parameters.base_count(); ++i) {
     Parameter& p = parameters.all()[i];
-    if (p.trainable) continue;
-    if (p.shape.rank() < 2) {
+    if (p.held) continue;
+    if (!p.is_matrix()) {
       p.value = frozen_copy(backend, p, products);
       continue;
     }

@@ -48,12 +48,13 @@ void read_i32(const StoredTensor& tensor, int32_t* out);
 
 struct TensorToWrite {
   std::string name;
-  std::string dtype;  // "F32", "BF16", "F16" (converted from f32, round to nearest even) or "I32"
+  std::string dtype;  // "F32", "BF16", "F16" (converted from f32, round to nearest even), "I32" or "U8"
   std::vector<int64_t> shape;
-  const void* data = nullptr;  // f32 or i32, host memory
+  const void* data = nullptr;  // f32, i32 or bytes, host memory
   // Instead of `data`: called when the tensor's turn comes, the memory is used until the next call. So a file can be
   // larger than the host memory that is free.
   std::function<const void*()> fetch = nullptr;
+  bool converted = false;  // `data` is of the file's type already
 };
 
 // Written to a temporary name in the same folder, flushed to disk, renamed. Throws ERR_IO, ERR_ARGUMENT.

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kChunk = size_t{1} << 18;  // elements converted at a time
 
 bool is_half(const TensorToWrite& tensor) { return tensor.dtype == "BF16" || tensor.dtype == "F16"; }
-size_t element_size(const TensorToWrite& tensor) { return is_half(tensor) ? 2 : 4; }
+size_t element_size(const TensorToWrite& tensor) { return tensor.dtype == "U8" ? 1 : is_half(tensor) ? 2 : 4; }
 
 size_t numel(const TensorToWrite& tensor) {
   size_t n = 1;
@@ -32,8 +32,9 @@ std::vector<const TensorToWrite*> file_order(const std::string& path, const std:
   std::vector<const TensorToWrite*> order;
   std::set<std::string> names;
   for (const TensorToWrite& tensor : tensors) {
-    check(is_half(tensor) || tensor.dtype == "F32" || tensor.dtype == "I32", ErrorCode::kArgument, path, ": tensor \"",
-          tensor.name, "\": expected dtype F32, BF16, F16 or I32, got \"", tensor.dtype, "\"");
+    const bool known = is_half(tensor) || tensor.dtype == "F32" || tensor.dtype == "I32" || tensor.dtype == "U8";
+    check(known, ErrorCode::kArgument, path, ": tensor \"", tensor.name,
+          "\": expected dtype F32, BF16, F16, I32 or U8, got \"", tensor.dtype, "\"");
     check(tensor.name != "__metadata__" && names.insert(tensor.name).second, ErrorCode::kArgument, path,
           ": the tensor name \"", tensor.name, "\" is reserved or stands twice");
     for (const int64_t dim : tensor.shape)
@@ -92,8 +93,9 @@ void write_safetensors(const std::string& path, const std::vector<TensorToWrite>
     if (count == 0) continue;
     const void* data = tensor->fetch ? tensor->fetch() : tensor->data;
     check(data != nullptr, ErrorCode::kArgument, path, ": tensor \"", tensor->name, "\" has no data");
-    if (is_half(*tensor)) write_halves(file, static_cast<const float*>(data), count, tensor->dtype == "BF16");
-    else file.write(data, count * sizeof(float));
+    const bool narrows = is_half(*tensor) && !tensor->converted;
+    if (narrows) write_halves(file, static_cast<const float*>(data), count, tensor->dtype == "BF16");
+    else file.write(data, count * element_size(*tensor));
   }
   file.commit();
 }

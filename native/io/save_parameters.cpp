@@ -32,9 +32,6 @@ void fetch_f32(Backend& backend, const Tensor& value, std::vector<float>& out) {
   if (value.storage()->discard) value.storage()->discard(value.raw(), value.bytes());
 }
 
-// The most exact form of a parameter.
-const Tensor& exact(const Parameter& p) { return p.master ? p.master : p.value; }
-
 TensorToWrite to_write(const std::string& name, const char* dtype, const Shape& shape, const Buffer& buffer,
                        std::function<void(std::vector<float>&)> fetch) {
   TensorToWrite tensor;
@@ -56,12 +53,12 @@ TensorToWrite to_write(Backend& backend, const std::string& name, const char* dt
 
 // W + scale · B · A, in f32.
 void fetch_merged(Backend& backend, const Parameter& weight, const Adapter& adapter, std::vector<float>& out) {
-  fetch_f32(backend, exact(weight), out);
+  fetch_f32(backend, weight.exact(), out);
   Tensor merged = backend.empty(weight.shape);
   backend.upload(merged, out.data());
   Tensor b = backend.empty(adapter.b->shape);
-  backend.scale(exact(*adapter.b), adapter.scale, b);
-  backend.linear_grad_input(b, exact(*adapter.a), merged, Write::kAdd);
+  backend.scale(adapter.b->exact(), adapter.scale, b);
+  backend.linear_grad_input(b, adapter.a->exact(), merged, Write::kAdd);
   backend.download(merged, out.data());
 }
 
@@ -89,7 +86,7 @@ void save_parameters(Backend& backend, const ParameterStore& parameters, const s
       tensors.push_back(to_write(p.name, stored_name(dtype), p.shape, buffer,
                                  [&backend, &p, adapter](auto& out) { fetch_merged(backend, p, *adapter, out); }));
     } else {
-      tensors.push_back(to_write(backend, p.name, stored_name(dtype), exact(p), buffer));
+      tensors.push_back(to_write(backend, p.name, stored_name(dtype), p.exact(), buffer));
     }
   }
   write_weight_files(directory, std::move(tensors), max_shard_bytes);
@@ -101,7 +98,7 @@ void save_adapter(Backend& backend, const ParameterStore& parameters, const std:
   std::vector<TensorToWrite> tensors;
   for (size_t i = parameters.base_count(); i < parameters.all().size(); ++i) {
     const Parameter& p = parameters.all()[i];
-    tensors.push_back(to_write(backend, peft_name(p.name), stored_name(dtype), exact(p), buffer));
+    tensors.push_back(to_write(backend, peft_name(p.name), stored_name(dtype), p.exact(), buffer));
   }
   write_safetensors(file, tensors, kWeightMetadata);
 }

@@ -26,6 +26,14 @@ Tensor FeatureCache::find(const Picture& picture) {
   return found->second->features;
 }
 
+void FeatureCache::of_weights(uint64_t version) {
+  if (version == version_) return;
+  version_ = version;
+  entries_.clear();
+  index_.clear();
+  bytes_ = 0;
+}
+
 void FeatureCache::put(const Picture& picture, const Tensor& features) {
   const Key key = key_of(picture);
   if (features.bytes() > max_bytes_ || index_.count(key) != 0) return;

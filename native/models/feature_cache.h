@@ -21,6 +21,8 @@ class FeatureCache {
   // Lets go of what was used longest ago where there is no room; keeps nothing that is too large by itself.
   void put(const Picture& picture, const Tensor& features);
   size_t bytes() const { return bytes_; }
+  // From here on features are of these weights: what was kept of others is let go of.
+  void of_weights(uint64_t version);
 
  private:
   // Grid, and 128 bits over the pixels.
@@ -33,6 +35,7 @@ class FeatureCache {
 
   size_t max_bytes_;
   size_t bytes_ = 0;
+  uint64_t version_ = 0;
   std::list<Entry> entries_;  // the last used first
   std::map<Key, std::list<Entry>::iterator> index_;
 };

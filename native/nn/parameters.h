@@ -1,7 +1,8 @@
-// The parameters of a model. What trains lies in one allocation, gradients and optimizer moments likewise; what is
-// frozen is held where the checkpoint put it, mostly a mapped file.
+// The parameters of a model. What trains or is writable lies in one allocation per type, gradients and optimizer
+// moments likewise; what is frozen is held where the checkpoint put it, mostly a mapped file.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -10,12 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/backend.h"
 #include "core/tensor.h"
 #include "nn/training_plan.h"
 
 namespace vlmr1 {
-
-class Backend;
 
 // Where in a model a parameter is. The merger follows the vision tower and leads into the language model.
 enum class Part : uint8_t { kVision, kMerger, kLanguage };
@@ -31,12 +31,22 @@ struct Parameter {
   std::string name;
   Shape shape;
   Part part = Part::kLanguage;
-  Tensor value;   // what ops read, f32, bf16 or f16; empty where it is frozen and not loaded yet
-  Tensor master;  // f32, what the optimizer updates: `value` itself, unless that is bf16; empty when frozen
-  Tensor grad;    // f32; empty when frozen
+  Tensor value;  // what ops read, f32, bf16 or f16; empty where it is frozen and not loaded yet
+  // f32, what the optimizer updates: `value` itself, or what that is rounded from; empty when frozen, and where the
+  // optimizer updates a bf16 `value`.
+  Tensor master;
+  Tensor grad;  // f32; empty when frozen
   bool trainable = false;
-  bool decays = false;       // weight decay applies: two or more axes
-  int64_t train_offset = 0;  // first element among the trainable ones (gradients and moments)
+  bool held = false;         // in the store's own memory: trained, an adapter's, or writable
+  bool decays = false;       // weight decay applies
+  int64_t train_offset = 0;  // first element among the trainable ones
+  // Of its moments, and of their scales where they are codes.
+  int64_t moment_offset = 0;
+  int64_t scale_offset = -1;
+
+  // The most exact form.
+  const Tensor& exact() const { return master ? master : value; }
+  bool is_matrix() const { return shape.rank() >= 2; }
 };
 
 // The low-rank addition to a linear layer: y += scale · (x · Aᵀ) · Bᵀ.
@@ -91,31 +101,48 @@ class ParameterStore {
   void refresh(Backend& backend);
   // The same where what ops read was written with them.
   void mark_written();
+  // Grows whenever the weights of a writable store were written: what was computed from them is stale.
+  uint64_t written() const { return written_; }
 
-  // Flat and padded, over all trainable parameters; moments are allocated on first use.
-  Tensor& moment1(Backend& backend);
-  Tensor& moment2(Backend& backend);
-  bool has_moments() const { return static_cast<bool>(moment1_); }
-  // A parameter's part of a flat tensor, in its shape.
-  static Tensor slice(const Tensor& flat, const Parameter& p);
+  // Moments are zero, and allocated on first use.
+  void make_moments(Backend& backend);
+  void drop_moments() { moments_ = {}; }
+  bool has_moments() const { return moments_[0].made; }
+  // Of a trained parameter; moments must be there.
+  Moment moment1(const Parameter& p) const { return moment_of(moments_[0], p); }
+  Moment moment2(const Parameter& p) const { return moment_of(moments_[1], p); }
   int64_t step_count = 0;
 
  private:
+  // One moment of all trained parameters, flat and padded.
+  struct Moments {
+    bool made = false;
+    Tensor floats, codes, scales;
+  };
+  // How a parameter is held: f32, bf16, or f32 with a bf16 copy.
+  enum class Form { kF32, kBF16, kBoth };
+
+  void check_plan() const;
   Parameter& add(const std::string& name, const Shape& shape, Part part, bool trainable);
   void add_adapters(const std::vector<ParameterSpec>& specs);
+  void exclude_from_decay();
+  Form form_of(const Parameter& p, bool of_adapter) const;
   void allocate(Backend& backend);
+  void place_moments();
+  static Moment moment_of(const Moments& moments, const Parameter& p);
 
   TrainingPlan plan_;
   std::deque<Parameter> parameters_;  // layers keep pointers to them
   size_t base_count_ = 0;
   std::unordered_map<std::string, size_t> index_;
   std::map<std::string, Adapter> adapters_;
-  Tensor masters_;
-  Tensor copies_;  // bf16, of the masters of matrices
+  Tensor floats_;  // f32: masters, and weights that have no other form
+  Tensor halves_;  // bf16: matrices
   Tensor grads_;
-  Tensor moment1_;
-  Tensor moment2_;
-  int64_t trainable_numel_ = 0;  // with padding
+  std::array<Moments, 2> moments_;
+  int64_t trainable_numel_ = 0;                                        // with padding, as the next three
+  int64_t float_moments_ = 0, coded_moments_ = 0, moment_scales_ = 0;  // elements of Moments
+  uint64_t written_ = 0;
   std::vector<std::function<void()>> sources_;
 };
 

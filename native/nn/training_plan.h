@@ -10,9 +10,9 @@ namespace vlmr1 {
 
 enum class TrainMode { kNone, kFull, kLora };
 
-// Type of the matrices that products read. kAuto: frozen ones as they are stored (f16 as f32), trained ones f32, and
-// the other operand f32. kBF16: both operands of the model's own layers and of attention; what trains has f32 masters
-// besides, adapters are f32. Sums are always f32.
+// Type of the matrices that products read. kAuto: frozen ones as they are stored (f16 as f32), trained and writable
+// ones f32, and the other operand f32. kBF16: both operands of the model's own layers and of attention; what trains has
+// f32 masters besides, adapters are f32. Sums are always f32.
 enum class Precision { kAuto, kF32, kBF16 };
 
 struct LoraModule {
@@ -29,11 +29,19 @@ struct LoraPlan {
   bool keep_start = false;          // a copy stays as it was loaded, for AdapterMode::Use::kStart
 };
 
+// Of AdamW's two moments: f32, or a byte each with a scale per block (backend/moment_code.h).
+enum class MomentType { kF32, kInt8 };
+
 struct TrainingPlan {
   TrainMode mode = TrainMode::kNone;
   Precision precision = Precision::kAuto;
   std::set<std::string> frozen;  // names that stay as they are under kFull
   LoraPlan lora;                 // with kNone it is used and not trained
+  // Names without weight decay, beside all of one axis. An adapter follows its layer's weight.
+  std::set<std::string> no_decay;
+  MomentType moments = MomentType::kF32;
+  bool stochastic_rounding = false;  // with kFull and kBF16: matrices have no f32 masters
+  bool writable = false;             // with kNone and no adapter: weights lie in memory of their own
 };
 
 }  // namespace vlmr1

@@ -7,8 +7,8 @@
 namespace vlmr1::ops {
 
 struct HeadLogProb {
-  Variable logp;   // [N]
-  Tensor entropy;  // [N]
+  Variable logp;     // [N]
+  Variable entropy;  // [N], of the whole distribution
 };
 
 // h [N, E], w [V, E], targets [N] → log softmax(h·wᵀ / temperature) at the targets, chunk by chunk: the logits of all

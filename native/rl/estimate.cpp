@@ -94,10 +94,13 @@ class Steps {
       Objective objective;
       objective.loss.type = LossType::kDapo;
       objective.loss.total_sequences = sequences;
-      objective.loss.total_tokens = sequences * workload_.max_new_tokens;
+      objective.loss.total_tokens = static_cast<double>(sequences * workload_.max_new_tokens);
+      // The bonus takes a number more per token, so that it need not be asked for.
+      objective.loss.entropy_coef = 1.0;
+      objective.loss.total_entropy_tokens = objective.loss.total_tokens;
       objective.loss.max_completion_length = workload_.max_new_tokens;
       if (reference_ != nullptr) {
-        objective.loss.beta = 0.04f;
+        objective.loss.beta = 0.04;
         objective.ref_log_probs = reference_log_probs_[b];
       }
       for (const Group& group : groups) objective.advantages.emplace_back(group.completions.size(), 1.0f);
@@ -223,7 +226,8 @@ MemoryEstimate estimate_memory(const EstimateOptions& options, const StopFlag& s
   std::unique_ptr<Model> copy;
   if (options.reference == ReferencePolicy::kCopy) {
     LoadOptions load;  // trains nothing
-    load.plan.precision = options.load.plan.precision;
+    load.plan.precision = options.reference_precision;
+    load.plan.writable = options.reference_writable;
     copy = Model::reserve(*backend, config, load, options.stored);
   }
   Model* reference = options.reference == ReferencePolicy::kSame ? model.get() : copy.get();

@@ -55,6 +55,9 @@ struct EstimateOptions {
   std::vector<PromptShape> prompts;
   StepWorkload workload;
   ReferencePolicy reference = ReferencePolicy::kNone;
+  // Of a second model: its own precision, and whether it follows the policy.
+  Precision reference_precision = Precision::kAuto;
+  bool reference_writable = false;
 };
 
 struct MemoryEstimate {

@@ -149,8 +149,8 @@ HeadBits head_bits(Backend& backend, int64_t chunk) {
   w.slot()->grad = to_device(backend, random_array(3, {301, 20}));
   const ops::HeadLogProb out = ops::head_log_prob(graph, h, w, targets, 0.8f, chunk);
   graph.backward(out.logp, to_device(backend, random_array(4, {23})));
-  return {to_vector(backend, out.logp.value()), to_vector(backend, out.entropy), to_vector(backend, h.slot()->grad),
-          to_vector(backend, w.slot()->grad)};
+  return {to_vector(backend, out.logp.value()), to_vector(backend, out.entropy.value()),
+          to_vector(backend, h.slot()->grad), to_vector(backend, w.slot()->grad)};
 }
 
 TEST(bits_head_log_prob_does_not_depend_on_chunks) {

@@ -112,18 +112,17 @@ class GuardedBackend final : public Backend {
                   Tensor* entropy) override {
     inner_.token_logp(logits, target, temperature, lse, logp, entropy);
   }
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override {
-    inner_.token_logp_grad(target, lse, dlogp, temperature, logits);
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override {
+    inner_.token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override {
     inner_.sample(logits, options, rows, out);
   }
   double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override {
-    inner_.adamw(step, grad, value, m, v, rounded);
-  }
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override { return inner_.adamw(step, tensors); }
+  void blend(const Tensor& from, float alpha, Tensor& to) override { inner_.blend(from, alpha, to); }
 
  private:
   struct Allocation {

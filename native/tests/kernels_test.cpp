@@ -236,7 +236,9 @@ KernelCase adamw_case(int64_t n, float weight_decay, float grad_scale) {
   for (float& v : squares.values) v *= v;
   return {"adamw",
           {random_array(1, {n}), random_array(2, {n}), random_array(3, {n}), squares},
-          [=](Backend& b, Tensors& t) { b.adamw(step, t[0], t[1], t[2], t[3], nullptr); },
+          [=](Backend& b, Tensors& t) {
+            b.adamw(step, {t[0], t[1], {}, {t[2], {}}, {t[3], {}}});
+          },
           [=](Arrays& a) {
             for (size_t i = 0; i < a[0].size(); ++i) {
               const double g = a[0][i] * step.grad_scale;

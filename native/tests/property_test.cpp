@@ -46,7 +46,7 @@ Objective grpo(const std::vector<Group>& groups) {
     o.advantages.emplace_back();
     for (size_t c = 0; c < groups[g].completions.size(); ++c) {
       o.advantages[g].push_back(0.3f * static_cast<float>(c) - 0.4f);
-      o.loss.total_tokens += static_cast<int64_t>(groups[g].completions[c].size());
+      o.loss.total_tokens += static_cast<double>(groups[g].completions[c].size());
     }
   }
   return o;

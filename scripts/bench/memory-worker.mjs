@@ -4,6 +4,7 @@ import { loraArgs } from "../../dist/adapters/index.js";
 import { parseConfig } from "../../dist/config/index.js";
 import { grpoSchema } from "../../dist/config/train-schema.js";
 import { Engine } from "../../dist/index.js";
+import { lossSettings } from "../../dist/losses/index.js";
 import { estimatedModel } from "../../dist/trainer/estimated-model.js";
 import { estimateMemory } from "../../dist/trainer/memory-estimate.js";
 import { packGroups } from "../../dist/trainer/micro-batches.js";
@@ -96,20 +97,19 @@ async function train(model, prompts, config, seed) {
   await model.step({ learningRate });
 }
 
-function lossOf(groups, reference, { numGenerations: n, maxCompletionLength, beta }, prompts) {
+function lossOf(groups, reference, config, prompts) {
+  const { numGenerations: n, maxCompletionLength } = config;
+  const totalTokens = prompts * n * maxCompletionLength;
   return {
-    kind: "dapo",
+    ...lossSettings(config),
     temperature: 1,
-    epsilon: 0.2,
-    epsilonHigh: 0.2,
-    beta,
-    delta: Number.POSITIVE_INFINITY,
     advantages: groups.map(() => Float32Array.from({ length: n }, (_, i) => (i % 2 === 0 ? 1 : -1))),
     oldLogProbs: [],
     refLogProbs: (reference ?? []).map((group) => group.map(({ logProbs }) => logProbs)),
     mask: [],
+    tokenMask: [],
     totalSequences: prompts * n,
-    totalTokens: prompts * n * maxCompletionLength,
-    maxCompletionLength,
+    totalTokens,
+    totalEntropyTokens: totalTokens,
   };
 }

@@ -21,7 +21,7 @@ const NATIVE_RANK = {
 };
 const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → optim", "models → io", "image → models"]);
 
-/** cli → trainer → {adapters, engine, rewards, data, processing, report, eval} → {config, files, hub} → errors. */
+/** cli → trainer → {adapters, engine, losses, rewards, data, processing, report, eval} → {config, files, hub} → errors. */
 const LIB_RANK = {
   errors: 0,
   config: 1,
@@ -29,6 +29,7 @@ const LIB_RANK = {
   hub: 1,
   adapters: 2,
   engine: 2,
+  losses: 2,
   rewards: 2,
   data: 2,
   processing: 2,

@@ -34,7 +34,21 @@ def logprob_cases(generator):
             "logprobs": selective_log_softmax(scaled, tokens).tolist(),
             "entropies": entropy_from_logits(scaled).tolist(),
         })
-    return {"logits": logits.tolist(), "tokens": tokens.tolist(), "results": cases}
+    slopes = torch.randn((2, 6), generator=torch.Generator().manual_seed(43))
+    for case in cases:
+        case["gradient"] = gradient(logits, tokens, case["temperature"], *slopes.double())
+    return {
+        "logits": logits.tolist(), "tokens": tokens.tolist(), "dlogp": slopes[0].tolist(),
+        "dentropy": slopes[1].tolist(), "results": cases,
+    }
+
+
+def gradient(logits, tokens, temperature, dlogp, dentropy):
+    """Of the sum of dlogp · log-probability + dentropy · entropy, by autograd through TRL's helpers."""
+    leaf = logits.double().requires_grad_()
+    scaled = leaf / temperature
+    (dlogp * selective_log_softmax(scaled, tokens) + dentropy * entropy_from_logits(scaled)).sum().backward()
+    return leaf.grad.tolist()
 
 
 def survivors(row, settings):

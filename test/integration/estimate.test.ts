@@ -4,6 +4,8 @@ import {
   Engine,
   type EstimateArgs,
   type GrpoLossArgs,
+  type LoadModelOptions,
+  type Model,
   type NativeGroup,
   type NativePrompt,
 } from "../../lib/engine/index.js";
@@ -40,6 +42,8 @@ function estimateArgs(more: Partial<EstimateArgs> = {}): EstimateArgs {
     maxNewTokens: LENGTH,
     microBatches: [[0], [1]],
     reference: "none",
+    referencePrecision: "auto",
+    referenceWritable: false,
     maxRows: 0,
     evaluated: 0,
     evaluatedRows: 0,
@@ -61,6 +65,20 @@ function prompt(imageToken: number): NativePrompt[] {
   ];
 }
 
+async function trainStep(model: Model, step: number): Promise<void> {
+  const prompts = prompt(model.info().imageTokenId);
+  const sampling = { maxNewTokens: LENGTH, stopTokens: [] };
+  const drawn = await model.generate({ prompts, n: N, sampling, seed: step });
+  for (const [index, completions] of drawn.entries()) {
+    const group: NativeGroup = {
+      prompt: prompts[index] as NativePrompt,
+      completions: completions.map(({ tokens }) => tokens),
+    };
+    await model.accumulate({ groups: [group], loss: loss() });
+  }
+  await model.step({ learningRate: 1e-5 });
+}
+
 function loss(): GrpoLossArgs {
   return lossArgs({
     advantages: [new Float32Array(N).fill(1)],
@@ -71,31 +89,64 @@ function loss(): GrpoLossArgs {
 }
 
 describe("an estimate", () => {
-  it("is what the engine then holds", async () => {
-    const { phases, info } = await engine.estimate(estimateArgs());
+  it.each<[string, Pick<LoadModelOptions, "precision" | "moments" | "stochasticRounding">]>([
+    ["in f32", {}],
+    ["with moments of bytes", { moments: "int8" }],
+    ["without masters", { precision: "bf16", moments: "int8", stochasticRounding: true }],
+  ])("is what the engine then holds, %s", async (_, more) => {
+    const { phases, info } = await engine.estimate(estimateArgs(more));
     const own = await Engine.open({ device: "cpu" });
     try {
-      const model = await own.loadModel(MODEL, { train: "full", gradientCheckpointing: true });
+      const model = await own.loadModel(MODEL, { train: "full", gradientCheckpointing: true, ...more });
       expect(info).toEqual(model.info());
-      for (let step = 0; step < 2; step += 1) {
-        const prompts = prompt(info.imageTokenId);
-        const sampling = { maxNewTokens: LENGTH, stopTokens: [] };
-        const drawn = await model.generate({ prompts, n: N, sampling, seed: step });
-        for (const [index, completions] of drawn.entries()) {
-          const group: NativeGroup = {
-            prompt: prompts[index] as NativePrompt,
-            completions: completions.map(({ tokens }) => tokens),
-          };
-          await model.accumulate({ groups: [group], loss: loss() });
-        }
-        await model.step({ learningRate: 1e-5 });
-      }
+      for (let step = 0; step < 2; step += 1) await trainStep(model, step);
       const { held, peak } = own.memory();
       expect(Math.max(...phases.map((phase) => phase.held)) / held).toBeCloseTo(1, 2);
       const totals = phases.map(({ use }) => Object.values(use).reduce((a, b) => a + b));
       expect(Math.max(...totals)).toBe(peak);
     } finally {
       own.dispose();
+    }
+  });
+
+  it("counts the bytes of each form of optimizer and reference", async () => {
+    const used = async (more: Partial<EstimateArgs>) => {
+      const { phases } = await engine.estimate(estimateArgs(more));
+      const load = phases.find(({ name }) => name === "load")?.use;
+      return { ...load, optimizer: phases.find(({ name }) => name === "optimize")?.use.optimizer ?? 0 };
+    };
+    const { parameters } = engine.describeModel(config);
+    const sizes = parameters.map(({ shape }) => ({ n: shape.reduce((a, b) => a * b, 1), matrix: shape.length > 1 }));
+    const sum = (bytes: (one: { n: number; matrix: boolean }) => number) =>
+      sizes.reduce((total, one) => total + bytes(one), 0);
+    const near = (got: number | undefined, expected: number) =>
+      expect(Math.abs((got ?? 0) - expected)).toBeLessThan(0.02 * expected + 64 * sizes.length);
+    const coded = ({ n }: { n: number }) => (n < 4096 ? 8 * n : 2 * n + 8 * Math.ceil(n / 256));
+    near(
+      (await used({})).optimizer,
+      sum(({ n }) => 8 * n),
+    );
+    const small = await used({ precision: "bf16", moments: "int8", stochasticRounding: true });
+    near(small.optimizer, sum(coded));
+    near(
+      small.gradients,
+      sum(({ n }) => 4 * n),
+    );
+    near(
+      small.weights,
+      sum(({ n, matrix }) => (matrix ? 2 : 4) * n),
+    );
+    // A reference that follows has weights of its own; one that does not leaves them in the file.
+    const frozen = await used({ reference: "copy" });
+    for (const [referencePrecision, bytes] of [
+      ["auto", 4],
+      ["bf16", 2],
+    ] as const) {
+      const follows = await used({ reference: "copy", referenceWritable: true, referencePrecision });
+      near(
+        (follows.weights ?? 0) - (frozen.weights ?? 0),
+        sum(({ n, matrix }) => (matrix ? bytes * n : 0)),
+      );
     }
   });
 
@@ -162,5 +213,7 @@ describe("the command", () => {
     expect(stdout).toMatch(/^73\.41 B parameters, all trained/m);
     expect(stdout).toMatch(/^it does not fit in 100\.00 GB; no group fits/m);
     expect(stdout).toMatch(/^ +--use-peft +→ 1\d\d\.\d\d GB$/m);
+    expect(stdout).toMatch(/^ +--precision bf16 --stochastic-rounding +→ \d+\.\d\d GB$/m);
+    expect(stdout).toMatch(/^ +--optim adamw_8bit +→ \d+\.\d\d GB$/m);
   });
 });

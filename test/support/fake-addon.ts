@@ -85,6 +85,10 @@ export function fakeAddon(options: FakeOptions = {}): NativeAddon & { calls: Cal
       logicalCores: 2,
     }),
     cudaInfo: () => options.cuda ?? { available: false, reason: "built without CUDA" },
+    computeLoss: ({ logProbs }) => ({
+      ...{ loss: 1, policyLoss: 1, tokens: 1, entropySum: 0, klSum: 0, clip: NOTHING_CLIPPED, entropyGradient: [] },
+      gradient: logProbs.map((group) => group.map(({ length }) => new Float32Array(length))),
+    }),
     Engine: FakeEngine,
     calls,
     flags,

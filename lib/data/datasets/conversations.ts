@@ -2,7 +2,8 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { fromSystem, throwIfAborted, VlmR1Error } from "../../errors/index.js";
 import { parseRow } from "./parse-row.js";
-import { describeProblem, type Row, type RowProblem } from "./row.js";
+import { describeProblem, type RowProblem } from "./row.js";
+import { type UniqueRows, withUniqueIds } from "./unique-ids.js";
 
 export interface LoadConversationsOptions {
   /** Folder that relative picture paths start from: one for all files, or one per file. Default: each file's own. */
@@ -12,11 +13,14 @@ export interface LoadConversationsOptions {
   signal?: AbortSignal | undefined;
 }
 
-export interface Conversations {
-  rows: Row[];
+export interface Conversations extends UniqueRows {
+  /** How many of `rows` come from each file, in order. */
+  files: number[];
   /** Rows that were left out. */
   problems: RowProblem[];
 }
+
+type PartOfRows = Pick<Conversations, "rows" | "problems">;
 
 interface RawRow {
   value: unknown;
@@ -30,7 +34,8 @@ const SHOWN_PROBLEMS = 5;
 
 /**
  * Reads conversations JSON (an array) and JSONL (an object per line); several files as a list or as `a.json:b.jsonl`.
- * Bad rows are named in `problems`; where not a single row is good, `ERR_DATA` is thrown.
+ * Bad rows are named in `problems`; where not a single row is good, `ERR_DATA` is thrown. Ids are made unique over all
+ * files.
  */
 export async function loadConversations(
   files: string | readonly string[],
@@ -39,14 +44,14 @@ export async function loadConversations(
   const paths = splitPaths(files);
   if (paths.length === 0) throw new VlmR1Error("ERR_CONFIG", "expected at least one conversations file, got none");
   const folders = foldersFor(paths, options.imageFolders);
-  const out: Conversations = { rows: [], problems: [] };
+  const parts: PartOfRows[] = [];
   for (const [index, path] of paths.entries()) {
-    const part = await loadFile(path, folders[index] ?? dirname(path), options);
-    out.rows = out.rows.concat(part.rows);
-    out.problems = out.problems.concat(part.problems);
+    parts.push(await loadFile(path, folders[index] ?? dirname(path), options));
   }
-  if (out.rows.length === 0) throw noGoodRow(paths, out.problems);
-  return out;
+  const rows = parts.flatMap((part) => part.rows);
+  const problems = parts.flatMap((part) => part.problems);
+  if (rows.length === 0) throw noGoodRow(paths, problems);
+  return { ...withUniqueIds(rows), files: parts.map((part) => part.rows.length), problems };
 }
 
 /** Splits `a.json:b.jsonl`; the colon of a Windows drive stays. */
@@ -75,9 +80,9 @@ function foldersFor(paths: string[], given: LoadConversationsOptions["imageFolde
   });
 }
 
-async function loadFile(path: string, folder: string, options: LoadConversationsOptions): Promise<Conversations> {
+async function loadFile(path: string, folder: string, options: LoadConversationsOptions): Promise<PartOfRows> {
   const rawRows = splitRows(await readText(path), path);
-  const out: Conversations = { rows: [], problems: [] };
+  const out: PartOfRows = { rows: [], problems: [] };
   for (const raw of rawRows) {
     throwIfAborted(options.signal);
     try {

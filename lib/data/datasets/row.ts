@@ -25,3 +25,12 @@ export interface RowProblem {
 export function describeProblem({ file, place, id, message }: RowProblem): string {
   return `${file}, ${place}${id === undefined ? "" : ` (id ${JSON.stringify(id)})`}: ${message}`;
 }
+
+/** Ids that a list names. */
+const NAMED = 5;
+
+/** The first ids, and how many rows there are beside them. */
+export function listIds(rows: readonly Row[]): string {
+  const named = rows.slice(0, NAMED).map(({ id }) => id);
+  return named.join(", ") + (rows.length > NAMED ? ` and ${rows.length - NAMED} more` : "");
+}

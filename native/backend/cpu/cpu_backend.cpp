@@ -70,8 +70,8 @@ void CpuBackend::fill(Tensor& x, float value) {
 }
 
 void CpuBackend::convert(const Tensor& from, Tensor& to) {
-  const bool known = from.dtype() != DType::kI32 && (from.dtype() == to.dtype() || to.dtype() == DType::kF32 ||
-                                                     (from.dtype() == DType::kF32 && to.dtype() == DType::kBF16));
+  const bool known = is_floating(from.dtype()) && (from.dtype() == to.dtype() || to.dtype() == DType::kF32 ||
+                                                   (from.dtype() == DType::kF32 && to.dtype() == DType::kBF16));
   check(from.numel() == to.numel() && known, ErrorCode::kShape, "convert: ", from.shape().str(), " ",
         dtype_name(from.dtype()), " to ", to.shape().str(), " ", dtype_name(to.dtype()));
   const auto each = [&](const auto& kernel, auto* in, auto* out) {

@@ -82,13 +82,14 @@ class CpuBackend final : public Backend {
 
   void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
                   Tensor* entropy) override;
-  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                       Tensor& logits) override;
+  void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
+                       float temperature, Tensor& logits) override;
   void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
               std::vector<Sampled>& out) override;
 
   double sum_squares(const Tensor& x) override;
-  void adamw(const AdamWStep& step, Tensor& grad, Tensor& value, Tensor& m, Tensor& v, Tensor* rounded) override;
+  int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override;
+  void blend(const Tensor& from, float alpha, Tensor& to) override;
 
  private:
   // The packed left operand; `own`: row blocks may pack their part themselves.

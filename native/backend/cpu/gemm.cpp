@@ -21,7 +21,7 @@ constexpr int64_t kOwnBlocksPerThread = 5;
 
 // Where weights are held once, their file's pages go as soon as the panels are there.
 Panels CpuBackend::packed_weight(const Tensor& w) {
-  check(w.dtype() != DType::kI32, ErrorCode::kDType, "linear: expected a floating-point weight, got ",
+  check(is_floating(w.dtype()), ErrorCode::kDType, "linear: expected a floating-point weight, got ",
         dtype_name(w.dtype()));
   const bool keep = w.storage()->persistent;
   PackCache::Entry* entry = keep ? &packs_.entry(w) : nullptr;

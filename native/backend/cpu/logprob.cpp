@@ -16,13 +16,22 @@ void CpuBackend::token_logp(const Tensor& logits, const Tensor& target, float te
   });
 }
 
-void CpuBackend::token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, float temperature,
-                                 Tensor& logits) {
+void CpuBackend::token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp,
+                                 const EntropyGrad* entropy, float temperature, Tensor& logits) {
   const int64_t v = logits.shape().cols();
   float* z = logits.data<float>();
   const int32_t* chosen = target.data<int32_t>();
   const float* sums = lse.data<float>();
   const float* grad = dlogp.data<float>();
+  if (entropy) {
+    const float* values = entropy->entropy.data<float>();
+    const float* slopes = entropy->dentropy.data<float>();
+    pool_.run(logits.shape().rows(), [&](int64_t n, int) {
+      kernels_.token_logp_entropy_grad(z + n * v, v, chosen[n], 1.0f / temperature, sums[n], grad[n], values[n],
+                                       slopes[n]);
+    });
+    return;
+  }
   pool_.run(logits.shape().rows(), [&](int64_t n, int) {
     kernels_.token_logp_grad(z + n * v, v, chosen[n], 1.0f / temperature, sums[n], grad[n]);
   });

@@ -196,7 +196,7 @@ Case logprob_case(Backend& backend, const Json& spec) {
     Tensor lse = backend.empty({rows});
     Tensor logp = backend.empty({rows});
     const double forward = timed([&] { backend.token_logp(logits, target, 1.0f, lse, logp, nullptr); });
-    const double backward = timed([&] { backend.token_logp_grad(target, lse, gradient, 1.0f, logits); });
+    const double backward = timed([&] { backend.token_logp_grad(target, lse, gradient, nullptr, 1.0f, logits); });
     return Repetition{{{"forward", forward}, {"backward", backward}},
                       {norm_of(backend, logp), norm_of(backend, logits)}};
   };
@@ -213,7 +213,7 @@ Case adamw_case(Backend& backend, const Json& spec) {
     const float correction1 = static_cast<float>(1.0 - std::pow(0.9, t));
     const float correction2 = static_cast<float>(1.0 - std::pow(0.999, t));
     const AdamWStep step{1e-3f, 0.9f, 0.999f, 1e-8f, 0.0f, correction1, correction2, 1.0f};
-    const double seconds = timed([&] { backend.adamw(step, gradient, value, m, v, nullptr); });
+    const double seconds = timed([&] { backend.adamw(step, {gradient, value, {}, {m, {}}, {v, {}}}); });
     return Repetition{{{"update", seconds}}, {norm_of(backend, value)}};
   };
 }

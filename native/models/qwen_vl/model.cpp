@@ -71,7 +71,7 @@ PromptPositions QwenVlModel::prompt_positions(const Prompt& prompt) const {
   return qwen_vl::prompt_positions(config_, prompt);
 }
 
-// Neither trained nor adapted: it makes the same of a picture as long as the model lives.
+// Neither trained nor adapted: it makes the same of a picture as long as nobody writes to it.
 bool QwenVlModel::is_fixed(Part part) const {
   for (const auto& [name, adapter] : parameters_.adapters())
     if (adapter.a->part == part) return false;
@@ -80,6 +80,7 @@ bool QwenVlModel::is_fixed(Part part) const {
 
 // Of the tower, or of tower and merger where both are fixed. Pictures that are not kept yet are encoded together.
 Variable QwenVlModel::kept_features(const Pictures& pictures) {
+  features_.of_weights(parameters_.written());
   std::vector<Tensor> parts;
   Pictures missing;
   for (const auto& picture : pictures) {

@@ -1,4 +1,5 @@
 import { computeAdvantages, Engine, Processor } from "../../../dist/index.js";
+import { lossSchema, lossSettings } from "../../../dist/losses/loss-options.js";
 import { efficientBudget } from "../../../dist/trainer/micro-batch-budget.js";
 import { groupTokens, packGroups } from "../../../dist/trainer/micro-batches.js";
 import { UsageError } from "./options.mjs";
@@ -57,21 +58,19 @@ export function lossOf({ rewards, generations, prompts, completion }, groups) {
   const values = Array.from({ length: prompts * generations }, (_, i) => [rewards[i % generations]]);
   const { advantages } = computeAdvantages(values, { numGenerations: generations, scaleRewards: "group" });
   const perGroup = advantages.length / groups.length;
+  const totalTokens = prompts * generations * completion;
   const own = groups.map((_, i) => advantages.slice(i * perGroup, (i + 1) * perGroup));
   return {
-    kind: "dapo",
+    ...lossSettings(lossSchema.parse({ maxCompletionLength: completion })),
     temperature: 1,
-    epsilon: 0.2,
-    epsilonHigh: 0.2,
-    beta: 0,
-    delta: Number.POSITIVE_INFINITY,
     advantages: own,
     oldLogProbs: [],
     refLogProbs: [],
     mask: groups.map(({ completions }) => new Uint8Array(completions.length).fill(1)),
+    tokenMask: [],
     totalSequences: prompts * generations,
-    totalTokens: prompts * generations * completion,
-    maxCompletionLength: completion,
+    totalTokens,
+    totalEntropyTokens: totalTokens,
   };
 }
 

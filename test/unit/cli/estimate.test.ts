@@ -167,6 +167,17 @@ describe("estimate", () => {
     expect(Math.max(...(asked()[0]?.prompts.map((prompt) => prompt.tokens) ?? []))).toBeLessThan(tokens[0] as number);
   });
 
+  it("knows a held-out split, and prompts that are left out for their length", async () => {
+    const options = ["--model", MODEL, "--dataset", DATA, "--max-completion-length", "8", "--val-split-ratio", "0.2"];
+    await json(options);
+    const [all] = asked();
+    expect(all).toMatchObject({ evaluated: 64, evaluatedRows: 16 });
+    const longest = Math.max(...(all?.prompts.map(({ tokens }) => tokens) ?? []));
+    use();
+    await json([...options, "--max-prompt-length", String(longest - 1)]);
+    expect(Math.max(...(asked()[0]?.prompts.map(({ tokens }) => tokens) ?? []))).toBeLessThan(longest);
+  });
+
   it("refuses what says too little or too much", async () => {
     for (const [args, message] of [
       [["--prompt-tokens", "3"], "either --model or --preset"],

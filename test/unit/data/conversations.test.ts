@@ -52,6 +52,15 @@ describe("loadConversations", () => {
     expect([...array.problems, ...lines.problems]).toEqual([]);
   });
 
+  it("gives every row an id of its own over all files", async () => {
+    const row = { id: 7, conversations: [human("?"), gpt("!")] };
+    const { rows, renamed, files } = await loadConversations([write("one.json", [row]), write("two.json", [row, row])]);
+    expect(rows.map(({ id }) => id)).toEqual(["7", "7#2", "7#3"]);
+    expect(rows[2]?.raw).toEqual(row);
+    expect(renamed.map(({ to }) => to)).toEqual(["7#2", "7#3"]);
+    expect(files).toEqual([1, 2]);
+  });
+
   it("takes the last answer as the solution, and earlier ones into the prompt", async () => {
     const turns = [human("a"), gpt("b"), { from: "user", value: "c" }, { from: "assistant", value: "d" }];
     const { rows } = await loadConversations(write("turns.json", [{ conversations: turns }]));
@@ -70,6 +79,7 @@ describe("loadConversations", () => {
     const imageFolders = [folder, join(folder, "pictures")];
     const { rows } = await loadConversations(`${one}:${two}`, { imageFolders });
     expect(rows.map(({ images }) => images[0])).toEqual([join(folder, "a.png"), join(folder, "pictures", "c.png")]);
+    expect((await loadConversations([one, two, one], { imageFolders: folder })).files).toEqual([1, 0, 1]);
     const joined = await loadConversations([one, two], { imageFolders: imageFolders.join(":") });
     expect(joined.rows).toEqual(rows);
     await expect(loadConversations([one, two, two], { imageFolders })).rejects.toMatchObject({ code: "ERR_CONFIG" });

@@ -13,6 +13,7 @@ const scores = (reward: number, share: number) => ({
 function evaluation(count: number, text: string): Evaluation {
   const answers = rows(count).map((row, index) => ({
     row: { ...row, images: [`/pictures/studio/${index}.png`] },
+    sample: 0,
     completion: `${text} ${index}`,
     rewards: {},
     reward: 1,

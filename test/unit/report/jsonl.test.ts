@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { JsonlReporter } from "../../../lib/report/index.js";
@@ -47,4 +47,28 @@ test("what is not a number is null, as JSON has it", async () => {
     epoch: 1,
     reward: null,
   });
+});
+
+test("a completion may hold any character, and a record of many megabytes is kept as it was", async () => {
+  const outputDir = temporaryFolder();
+  const reporter = new JsonlReporter(outputDir, { completions: true });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  const completion = `寿司\u2028\u2029\r\u0085🍣${"x".repeat(70_000)}`;
+  const record = {
+    id: "a",
+    completion,
+    solution: "",
+    rewards: {},
+    advantage: 0,
+    tokens: 1,
+    finishReason: "stop" as const,
+  };
+  for (const number of [1, 2, 3]) {
+    await reporter.onStep({ ...step(number, {}), completions: Array.from({ length: 20 }, () => record) });
+  }
+  const path = join(outputDir, "completions.jsonl");
+  const before = readFileSync(path, "utf8").trimEnd().split("\n");
+  await new JsonlReporter(outputDir, { completions: true }).onStart({ ...base, outputDir, firstStep: 2 });
+  expect(readFileSync(path, "utf8")).toBe(`${before.slice(0, 40).join("\n")}\n`);
+  expect(readdirSync(outputDir).sort()).toEqual(["completions.jsonl", "metrics.jsonl"]);
 });

@@ -29,6 +29,9 @@ const config: EstimatedConfig = {
   promptsPerStep: 3,
   maxTokensPerMicrobatch: 200,
   beta: 0,
+  refPrecision: "auto",
+  syncRefModel: false,
+  valSplitRatio: 0,
   evalBatchSize: 5,
   maxNumSeqs: 7,
 };
@@ -80,6 +83,17 @@ describe("an estimate", () => {
     expect(lora?.lora?.modules[0]).toMatchObject({ rank: 2 });
   });
 
+  it("follows the optimizer, and the reference's own type and whether it follows", async () => {
+    const { engine, run, asked } = await open();
+    const small = { optim: "adamw_8bit", precision: "bf16", stochasticRounding: true } as const;
+    await estimateMemory(engine, run, { ...config, ...small, beta: 0.1, syncRefModel: true });
+    await estimateMemory(engine, run, { ...config, beta: 0.1, refPrecision: "f32" });
+    const [first, second] = asked();
+    expect(first).toMatchObject({ moments: "int8", stochasticRounding: true, writable: false });
+    expect(first).toMatchObject({ referencePrecision: "bf16", referenceWritable: true });
+    expect(second).toMatchObject({ moments: "f32", referencePrecision: "f32", referenceWritable: false });
+  });
+
   it("keeps the start of an adapter that is there, where it is compared with", async () => {
     const adapter = writeAdapter(join(folder, "adapter"), pair("model.layers.0.self_attn.q_proj", 48, 48, 4));
     const { engine, run, asked } = await open();
@@ -90,6 +104,23 @@ describe("an estimate", () => {
       [1, true],
       [1, false],
     ]);
+  });
+
+  it("leaves out prompts that max_prompt_length does, and says so where all are", async () => {
+    const { engine, run, asked } = await open();
+    await estimateMemory(engine, run, { ...config, maxPromptLength: 40 });
+    await estimateMemory(engine, run, { ...config, maxPromptLength: 1000, maxCompletionLength: 512 - 45 });
+    for (const { prompts } of asked()) expect(prompts.map(({ tokens }) => tokens)).toEqual([40, 20, 40]);
+    await expect(estimateMemory(engine, run, { ...config, maxPromptLength: 19 })).rejects.toMatchObject({
+      code: "ERR_DATA",
+      message: "max_prompt_length takes prompts of at most 19 tokens, got 20 tokens in the shortest",
+    });
+  });
+
+  it("counts the answers of a held-out split", async () => {
+    const { engine, run, asked } = await open();
+    await estimateMemory(engine, run, { ...config, valSplitRatio: 0.1 });
+    expect(asked()[0]).toMatchObject({ evaluated: 20, evaluatedRows: 5 });
   });
 
   it("leaves out prompts that the model has no room for, and says so where all are", async () => {
@@ -202,6 +233,16 @@ describe("advice", () => {
     const peaks = advice.map(({ peak }) => peak);
     expect(Math.max(...peaks)).toBeLessThan(estimate.peak);
     expect(peaks.at(-1)).toBe(Math.min(...peaks));
+  });
+
+  it("tries a smaller optimizer and a smaller reference", async () => {
+    const { engine, run, asked } = await open();
+    const copied = { ...config, beta: 0.1 };
+    await adviseOn(engine, run, copied, await estimateMemory(engine, run, copied));
+    expect(asked()).toContainEqual(expect.objectContaining({ moments: "int8", stochasticRounding: false }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "bf16", stochasticRounding: true }));
+    expect(asked()).toContainEqual(expect.objectContaining({ precision: "auto", referencePrecision: "bf16" }));
+    expect(asked().every(({ train, stochasticRounding }) => train === "full" || !stochasticRounding)).toBe(true);
   });
 
   it("undoes nothing that was asked for", async () => {

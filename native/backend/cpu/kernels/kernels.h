@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "backend/gelu_kind.h"
+#include "backend/moment_code.h"
 
 namespace vlmr1::cpu {
 
@@ -119,6 +120,24 @@ struct AdamWArgs {
   float learning_rate, beta1, beta2, epsilon, weight_decay, bias_correction1, bias_correction2, grad_scale;
 };
 
+// A moment of a range of elements that begins with a block.
+struct MomentRange {
+  float* values;   // f32, or null:
+  uint8_t* codes;  // with a scale per block
+  float* scales;
+  const MomentCode* code;  // of `codes`
+};
+
+struct AdamWRange {
+  int64_t n;
+  float* grad;     // = 0
+  float* value;    // or null: the value is `half`, rounded at random
+  uint16_t* half;  // bf16: with `value` its copy, rounded to nearest, or null
+  MomentRange m, v;
+  uint64_t key;    // random_bits(seed, update, a, 0) is mix64(mix64(key ^ a)); element i takes 16 bits of it,
+  uint64_t first;  // a = (first + i) / 4, at 16 · (i mod 4)
+};
+
 struct KernelTable {
   const char* name;
   int vector_width;
@@ -167,14 +186,17 @@ struct KernelTable {
   void (*token_logp)(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                      float* entropy);
   void (*token_logp_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+  void (*token_logp_entropy_grad)(float* logits, int64_t v, int32_t target, float inv_temperature, float lse,
+                                  float dlogp, float entropy, float dentropy);
   // The largest element, minus infinity where there is none. NaN is passed over.
   float (*largest)(const float* x, int64_t n);
   // Σ e^((x − top) · factor) in double, the same bits on every instruction set; weights [n], or null, = its terms. The
   // term of minus infinity and of NaN is 0.
   double (*exp_sum)(const float* x, int64_t n, float top, float factor, float* weights);
   double (*sum_squares)(const float* x, int64_t n);  // the same bits on every instruction set
-  // grad = 0; rounded [n], or null, = value in bf16
-  void (*adamw)(const AdamWArgs&, float* grad, float* value, float* m, float* v, uint16_t* rounded, int64_t n);
+  // See Backend::adamw; how many elements were left as they were.
+  int64_t (*adamw)(const AdamWArgs&, const AdamWRange&);
+  void (*blend)(const float* from, float alpha, float keep, float* to, int64_t n);  // to = alpha · from + keep · to
   void (*bf16_from_f32)(const float* x, uint16_t* y, int64_t n);
   void (*f32_from_bf16)(const uint16_t* x, float* y, int64_t n);
   void (*f32_from_f16)(const uint16_t* x, float* y, int64_t n);

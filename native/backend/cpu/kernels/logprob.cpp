@@ -90,4 +90,22 @@ void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_tempera
   logits[target] = scale * (1.0f - p[0]);
 }
 
+// d entropy / d z = −p·(log p + entropy), beside d logp / d z = [target] − p.
+void token_logp_entropy_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp,
+                             float entropy, float dentropy) {
+  const float scale = dlogp * inv_temperature;
+  const float bonus = dentropy * inv_temperature;
+  const F inv = set1(inv_temperature);
+  const float log_chosen = logits[target] * inv_temperature - lse;
+  for_lanes(v, [&](int64_t i, int n) {
+    const F log_p = sub(mul(load_lanes(logits + i, n), inv), set1(lse));
+    // A logit of minus infinity has probability 0, and no slope.
+    const F more = add(max(set1(-1e30f), log_p), set1(entropy));
+    store_lanes(logits + i, mul(fma(set1(-bonus), more, set1(-scale)), exp(log_p)), n);
+  });
+  float p[W];
+  store(p, exp(set1(log_chosen)));
+  logits[target] = scale * (1.0f - p[0]) - bonus * (p[0] * ((log_chosen > -1e30f ? log_chosen : -1e30f) + entropy));
+}
+
 }  // namespace vlmr1::cpu::VLMR1_ISA

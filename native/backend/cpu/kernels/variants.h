@@ -37,10 +37,13 @@ void dropout(const float* x, uint64_t drop_below, float kept, uint64_t key, uint
 void token_logp(const float* logits, int64_t v, int32_t target, float inv_temperature, float* lse, float* logp,
                 float* entropy);
 void token_logp_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp);
+void token_logp_entropy_grad(float* logits, int64_t v, int32_t target, float inv_temperature, float lse, float dlogp,
+                             float entropy, float dentropy);
 float largest(const float* x, int64_t n);
 double exp_sum(const float* x, int64_t n, float top, float factor, float* weights);
 double sum_squares(const float* x, int64_t n);
-void adamw(const AdamWArgs& args, float* grad, float* value, float* m, float* v, uint16_t* rounded, int64_t n);
+int64_t adamw(const AdamWArgs& args, const AdamWRange& range);
+void blend(const float* from, float alpha, float keep, float* to, int64_t n);
 void bf16_from_f32(const float* x, uint16_t* y, int64_t n);
 void f32_from_bf16(const uint16_t* x, float* y, int64_t n);
 void f32_from_f16(const uint16_t* x, float* y, int64_t n);

@@ -1,0 +1,90 @@
+import type { EvaluatedAnswer } from "./evaluate.js";
+
+/** Means over all answers to the rows that could be used. */
+export interface HeldOutScores {
+  reward: number;
+  nameAccuracy: number;
+  numberAccuracy: number;
+  formatRate: number;
+}
+
+export function scoresOf(answers: readonly EvaluatedAnswer[]): HeldOutScores {
+  const share = (right: (answer: EvaluatedAnswer) => boolean) => answers.filter(right).length / answers.length;
+  return {
+    reward: average(answers.map(({ reward }) => reward)),
+    nameAccuracy: share(({ nameRight }) => nameRight),
+    numberAccuracy: share(({ numberRight }) => numberRight),
+    formatRate: share(({ formatRight }) => formatRight),
+  };
+}
+
+/** The metrics that an evaluation with these rewards and so many answers per row has. */
+export function evaluationMetricNames(rewards: readonly string[], numGenerations: number): string[] {
+  return Object.keys(metricsOf([], rewards, numGenerations));
+}
+
+/** Under TRL's names, where it has them; of no answers all are NaN. */
+export function metricsOf(
+  answers: readonly EvaluatedAnswer[],
+  rewards: readonly string[],
+  numGenerations: number,
+): Record<string, number> {
+  const { reward, nameAccuracy, numberAccuracy, formatRate } = scoresOf(answers);
+  const lengths = (of: readonly EvaluatedAnswer[]) => of.map(({ tokens }) => tokens);
+  const ended = answers.filter(({ finishReason }) => finishReason === "stop");
+  const metrics: Record<string, number> = {
+    eval_reward: reward,
+    eval_name_accuracy: nameAccuracy,
+    eval_number_accuracy: numberAccuracy,
+    eval_format_rate: formatRate,
+    ...(numGenerations > 1 && severalAnswers(answers)),
+    ...lengthMetrics("", lengths(answers)),
+    ...lengthMetrics("terminated_", lengths(ended)),
+    "eval_completions/clipped_ratio": average(answers.map(({ finishReason }) => Number(finishReason === "length"))),
+  };
+  for (const name of rewards) {
+    const values = answers.map((answer) => answer.rewards[name] ?? null);
+    metrics[`eval_rewards/${name}/mean`] = average(values);
+    metrics[`eval_rewards/${name}/std`] = deviation(values);
+  }
+  return metrics;
+}
+
+/** What several answers to a row tell: how good the best of them is, how they differ, and whether they do at all. */
+function severalAnswers(answers: readonly EvaluatedAnswer[]): Record<string, number> {
+  const byRow = new Map<EvaluatedAnswer["row"], number[]>();
+  for (const { row, reward } of answers) {
+    const rewards = byRow.get(row) ?? [];
+    if (reward !== null) rewards.push(reward);
+    byRow.set(row, rewards);
+  }
+  const groups = [...byRow.values()].filter((rewards) => rewards.length > 0);
+  const deviations = groups.map(deviation);
+  return {
+    eval_reward_std: average(deviations),
+    eval_reward_best: average(groups.map((rewards) => Math.max(...rewards))),
+    eval_frac_reward_zero_std: average(deviations.map((value) => Number(value === 0))),
+  };
+}
+
+function lengthMetrics(kind: "" | "terminated_", lengths: readonly number[]): Record<string, number> {
+  const none = lengths.length === 0;
+  return {
+    [`eval_completions/mean_${kind}length`]: average(lengths),
+    [`eval_completions/min_${kind}length`]: none ? Number.NaN : Math.min(...lengths),
+    [`eval_completions/max_${kind}length`]: none ? Number.NaN : Math.max(...lengths),
+  };
+}
+
+/** Of the values that are there; NaN when there are none. */
+function average(values: readonly (number | null)[]): number {
+  const present = values.filter((value) => value !== null);
+  return present.reduce((sum, value) => sum + value, 0) / present.length;
+}
+
+/** The sample's standard deviation (n − 1), as torch's; NaN of fewer than two values. */
+function deviation(values: readonly (number | null)[]): number {
+  const present = values.filter((value) => value !== null);
+  const mean = average(present);
+  return Math.sqrt(present.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (present.length - 1));
+}

@@ -1,0 +1,68 @@
+import { batchPlan } from "./batch-plan.js";
+import { DataOrder } from "./data-order.js";
+import { GrpoObjective } from "./grpo.js";
+import { Guards } from "./guards.js";
+import type { LoopParts } from "./loop.js";
+import type { Objective } from "./objective.js";
+import type { RunPlan } from "./options.js";
+import { RowSource } from "./rows.js";
+import { learningRateAt } from "./schedule.js";
+import type { Session } from "./session.js";
+import { SftObjective } from "./sft.js";
+
+/** What the loop works with. */
+export function makeParts(plan: RunPlan, session: Session, lastCheckpoint: () => string | undefined): LoopParts {
+  const { config } = plan;
+  const { seed, shuffleDataset, maxSteps, numTrainEpochs } = config;
+  const rows = session.rows.length;
+  const order = new DataOrder({
+    ...{ files: session.files, weights: config.datasetWeights, curriculum: config.curriculum },
+    ...{ seed, shuffle: shuffleDataset },
+  });
+  const end = maxSteps >= 0 ? Number.POSITIVE_INFINITY : order.endOf(numTrainEpochs);
+  const totalSteps = maxSteps >= 0 ? maxSteps : Math.ceil(end / batchPlan(config).promptsPerRollout);
+  return {
+    model: session.model,
+    objective: makeObjective(plan, session),
+    order,
+    rows,
+    totalSteps,
+    end,
+    seed,
+    optimizer: (step) => optimizerSettings(config, step, totalSteps),
+    guards: new Guards(lastCheckpoint),
+  };
+}
+
+function makeObjective(plan: RunPlan, session: Session): Objective {
+  const { model, reference, processor, scorer, maxTokensPerMicrobatch } = session;
+  const { config } = plan;
+  const room = model.info().maxPositionEmbeddings;
+  const { promptsPerRollout: promptsPerStep } = batchPlan(config);
+  const rows = new RowSource(session.rows, processor, {
+    promptSuffix: config.promptSuffix,
+    maxPromptTokens: plan.objective === "grpo" ? room - config.maxCompletionLength : room,
+    seed: config.seed,
+    augment: plan.config.augment,
+    alpha: config.alpha,
+  });
+  return plan.objective === "grpo"
+    ? new GrpoObjective({ model, reference, processor, rows, scorer, config: plan.config, maxTokensPerMicrobatch })
+    : new SftObjective({ processor, rows, promptsPerStep, maxTokensPerMicrobatch, maxTokens: room });
+}
+
+function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
+  const { learningRate: base, visionLearningRate: vision = base, mergerLearningRate: merger = base } = config;
+  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, warmupSteps, warmupRatio } = config;
+  const schedule = { kind, kwargs, totalSteps, warmupSteps, warmupRatio, baseLearningRate: base };
+  const rate = (learningRate: number) => learningRateAt(step, { ...schedule, learningRate });
+  return {
+    learningRate: { vision: rate(vision), merger: rate(merger), language: rate(base) },
+    beta1: config.adamBeta1,
+    beta2: config.adamBeta2,
+    epsilon: config.adamEpsilon,
+    weightDecay: config.weightDecay,
+    maxGradNorm: config.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : config.maxGradNorm,
+    seed: config.seed,
+  };
+}

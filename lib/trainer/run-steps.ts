@@ -1,0 +1,171 @@
+import { abortReason, isAbort, VlmR1Error } from "../errors/index.js";
+import type { RunEnd, StepReport } from "../report/index.js";
+import { span } from "../report/spans.js";
+import type { RolloutGroup } from "./events.js";
+import { isDone, trainStep } from "./loop.js";
+import type { RolloutReport as Rollout, StepContext } from "./objective.js";
+import { NAMED_ABOVE } from "./rows.js";
+import { isWhole, noteStatus, type OpenRun } from "./run.js";
+import { loadBest, saveForWaiting, saveRun } from "./run-checkpoints.js";
+import { evaluateIfDue, stoppedEarly } from "./run-evaluation.js";
+import { historyEntry } from "./state.js";
+
+/** What may end a run before its last step. */
+export interface StepsOptions {
+  signal: AbortSignal | undefined;
+  /** Asked after every step: why to stop there; undefined to go on. */
+  stopReason(): string | undefined;
+  /** Writes what was asked for beside the run, once it is finished. */
+  finish(): Promise<void>;
+}
+
+type Ending = Pick<RunEnd, "status" | "reason">;
+
+/**
+ * The steps that are left. However it ends, the run's state is saved where it is that of a whole step: but for errors
+ * that would be saved with it, or that came from saving.
+ */
+export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGenerator<StepReport, void, void> {
+  const { signal } = options;
+  let ending: Ending = { status: "interrupted" };
+  try {
+    await noteStatus(run, "running");
+    // What was due after the last step, where it was interrupted.
+    await finishStep(run, signal);
+    while (!isDone(run.parts, run.state) && whyStop(run, options) === undefined) {
+      const advance = async () => {
+        const report = await takeStep(run, signal);
+        await finishStep(run, signal);
+        return report;
+      };
+      yield await (run.profiler?.around(run.state.step, advance) ?? advance());
+    }
+    ending = await conclude(run, options);
+  } catch (error) {
+    if (isAbort(error, signal)) throw signal?.aborted ? abortReason(signal) : error;
+    ending = { status: "failed" };
+    throw await failed(run, error);
+  } finally {
+    await end(run, ending);
+  }
+}
+
+function whyStop(run: OpenRun, { stopReason }: StepsOptions): string | undefined {
+  return stoppedEarly(run) ?? stopReason();
+}
+
+async function conclude(run: OpenRun, { stopReason, finish }: StepsOptions): Promise<Ending> {
+  const early = stoppedEarly(run);
+  const reason = early ?? stopReason();
+  if (reason !== undefined && early === undefined && !isDone(run.parts, run.state)) {
+    return { status: "interrupted", reason };
+  }
+  checkTrained(run);
+  await saveRun(run);
+  if (run.options.plan.config.loadBestModelAtEnd) await loadBest(run);
+  await finish();
+  return { status: "finished", reason: early };
+}
+
+/** A run so short that it meets bad rows alone must not look as if it had trained. */
+function checkTrained({ state, parts: { totalSteps } }: OpenRun): void {
+  if (totalSteps === 0 || state.numTokens > 0) return;
+  throw new VlmR1Error("ERR_DATA", `none of the rows of ${totalSteps} steps could be used`, { hint: NAMED_ABOVE });
+}
+
+async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<StepReport> {
+  const { state, parts, events } = run;
+  const context: StepContext = {
+    signal,
+    onProgress: (progress) => events.emitNow("progress", progress),
+    onRollout: (rollout) => tellRollout(run, rollout),
+    warn: (message) => events.warn(message),
+  };
+  await run.saving;
+  run.busy = true;
+  try {
+    const args = { step: state.step + 1 };
+    const report = await span("training step", () => trainStep(parts, state, context), { args });
+    run.wholeAfter = state.updates;
+    run.weightsOf = state.step;
+    run.busy = false;
+    state.history.push(historyEntry(report));
+    for (const message of run.watch?.observe(report.step, report.metrics) ?? []) events.warn(message);
+    await events.flush();
+    await span("reports", () => events.emit("step", report));
+    return report;
+  } finally {
+    run.busy = false;
+    await events.flush();
+    await saveForWaiting(run);
+  }
+}
+
+/** What is due after a step: an evaluation, and a checkpoint also where that was the best. */
+async function finishStep(run: OpenRun, signal: AbortSignal | undefined): Promise<void> {
+  const best = await evaluateIfDue(run, signal);
+  const { saveSteps } = run.options.plan.config;
+  const due = saveSteps > 0 && run.state.step % saveSteps === 0;
+  if (best || due) await saveRun(run);
+  await run.saving;
+  await run.events.flush();
+}
+
+/** Shows the groups to those who want to see them, between sampling and learning. */
+async function tellRollout(run: OpenRun, { step, completions, metrics }: Rollout): Promise<void> {
+  // Nothing has changed yet: who wants a checkpoint now can have it.
+  run.busy = !isWhole(run);
+  await run.events.emit("rollout", { step, groups: groupsOf(completions, run), metrics });
+  await run.saving;
+  run.busy = true;
+}
+
+function groupsOf(completions: Rollout["completions"], { options: { plan } }: OpenRun): RolloutGroup[] {
+  const each = plan.objective === "grpo" ? plan.config.numGenerations : 1;
+  const groups: RolloutGroup[] = [];
+  for (let first = 0; first < completions.length; first += each) {
+    const group = completions.slice(first, first + each);
+    groups.push({ id: group[0]?.id ?? "", completions: group });
+  }
+  return groups;
+}
+
+/** Errors that came from the disk, or that are in the weights by now: nothing is saved after them. */
+const NOT_SAVED = new Set(["ERR_IO", "ERR_NOT_FOUND", "ERR_CHECKPOINT", "ERR_NON_FINITE"]);
+const FROM_DISK = new Set(["ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO"]);
+
+/** Saves what there is of a run that ends by an error, and says where it can go on from. */
+async function failed(run: OpenRun, error: unknown): Promise<unknown> {
+  const { events } = run;
+  const code = error instanceof VlmR1Error ? error.code : "ERR_INTERNAL";
+  if (isWhole(run) && !NOT_SAVED.has(code)) {
+    await saveRun(run).catch((cause: Error) => events.warn(`no checkpoint was written: ${cause.message}`));
+  }
+  if (!(error instanceof VlmR1Error) || !FROM_DISK.has(codeOf(error.cause)) || run.checkpoint === undefined) {
+    return error;
+  }
+  const { path } = run.checkpoint;
+  if (error.hint?.includes(path)) return error;
+  const hint = `The last good checkpoint is ${path}. Free space; --resume goes on from it.`;
+  return new VlmR1Error(error.code, error.message, { hint, cause: error });
+}
+
+function codeOf(cause: unknown): string {
+  return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
+}
+
+async function end(run: OpenRun, { status, reason }: Ending): Promise<void> {
+  const { events, state } = run;
+  try {
+    if (status === "interrupted" && isWhole(run)) await saveRun(run);
+    await run.profiler?.end();
+  } finally {
+    await noteStatus(run, status, reason).catch((error: Error) => {
+      if (status === "finished") throw error;
+      // The caller must hear of what ended the run.
+      events.warn(error.message);
+    });
+    await events.flush();
+    await events.emit("end", { status, step: state.step, checkpoint: run.checkpoint?.path, reason });
+  }
+}

@@ -1,0 +1,59 @@
+import type { RunEnd } from "../report/index.js";
+import type { Checkpoint, TrainerState } from "./checkpoint.js";
+import type { RunEvents } from "./events.js";
+import type { LoopParts } from "./loop.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Profiler } from "./profiler.js";
+import { type RunStatus, writeRunFile } from "./run-folder.js";
+import type { Session } from "./session.js";
+import type { Watch } from "./watch.js";
+
+/** What there is of a run before its files are opened. */
+export interface RunHost {
+  readonly options: ResolvedOptions;
+  readonly outputDir: string;
+  readonly events: RunEvents;
+}
+
+/** A session with its place in the run. */
+export interface OpenRun extends RunHost {
+  session: Session;
+  parts: LoopParts;
+  state: TrainerState;
+  resumed: boolean;
+  /** The newest checkpoint. */
+  checkpoint: Checkpoint | undefined;
+  /** How many of the run's evaluations that knows: one that was interrupted is made after its step's checkpoint. */
+  evaluationsSaved: number;
+  profiler: Profiler | undefined;
+  /** Looks for the ways in which training by rewards goes wrong; supervised training has none. */
+  watch: Watch | undefined;
+  /** The step whose weights the model has: another than the state's where the best ones were loaded at the end. */
+  weightsOf: number;
+  /** Updates when the last whole step was done: weights of half a step are never saved. */
+  wholeAfter: number;
+  /** A step is at work, and callbacks that may save are not being called. */
+  busy: boolean;
+  /** A checkpoint that is being written for someone else than the loop; never rejects. */
+  saving: Promise<unknown>;
+  /** Those who wait for a checkpoint after the step at hand. */
+  waiting: ((saved: Promise<string | undefined>) => void)[];
+}
+
+export function isWhole(run: OpenRun): boolean {
+  return run.state.updates === run.wholeAfter;
+}
+
+export async function noteStatus(
+  { outputDir, state, parts }: OpenRun,
+  status: RunStatus,
+  reason?: RunEnd["reason"],
+): Promise<void> {
+  const { step } = state;
+  await writeRunFile(outputDir, {
+    status,
+    step,
+    totalSteps: parts.totalSteps,
+    ...(reason !== undefined && { reason }),
+  });
+}
