@@ -77,6 +77,8 @@ def rollout_errors(case, trace, trainer):
     failures = []
     if [completion["completion"] for completion in ours] != [text for one in theirs for text in one["texts"]]:
         failures.append("TRL decodes other texts")
+    if "brevity" in case.rewards and all(completion["rewards"]["brevity"] is not None for completion in ours):
+        failures.append("the reward always applies")
     rewards = max(
         worst_error([completion["rewards"][name] for completion in ours], sum((r["rewards"][name] for r in theirs), []))
         for name in case.rewards

@@ -6,9 +6,9 @@ export function letters(completion) {
   return characters.filter((character) => /^[a-z]$/.test(character)).length / (characters.length + 1);
 }
 
-/** More for fewer characters; does not apply to completions with an X. */
+/** More for fewer characters; does not apply to completions with a 6. */
 export function brevity(completion) {
-  return completion.includes("X") ? null : 8 / (8 + [...completion].length);
+  return completion.includes("6") ? null : 8 / (8 + [...completion].length);
 }
 
 /** As letters, and the same for all answers to the question with two pictures. */

@@ -14,7 +14,7 @@ def letters(completions, **_):
 
 
 def brevity(completions, **_):
-    return [None if "X" in text else 8 / (8 + len(text)) for text in texts(completions)]
+    return [None if "6" in text else 8 / (8 + len(text)) for text in texts(completions)]
 
 
 def indifferent(completions, row_id, **_):
