@@ -50,7 +50,7 @@ def main():
             try:
                 table.add(case, changes, *compare(case, folder, changes))
             except ProgramError as error:
-                table.add_failure(case, changes, error)
+                table.add_failure(case, error)
     programs = f"TRL {trl.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"
     print(f"\n{programs}, f32 on the CPU\n")
     print(table.markdown())

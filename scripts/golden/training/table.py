@@ -2,15 +2,15 @@
 import math
 from dataclasses import dataclass, field
 
-# Largest relative errors.
+# Largest relative errors: a few times what is measured with AVX-512 and with the baseline instructions.
 BOUNDS = {
     "rewards, advantages": 1e-5,
-    "loss": 1e-4,
+    "loss": 5e-4,
     "grad_norm": 1e-4,
-    "metrics": 1e-4,
-    "Δ weights": 1e-3,
-    "1 − cosine": 1e-6,
-    "Δ log-probabilities": 1e-3,
+    "metrics": 5e-4,
+    "Δ weights": 2e-4,
+    "1 − cosine": 2e-8,
+    "Δ log-probabilities": 3e-4,
 }
 
 
@@ -19,42 +19,45 @@ class Row:
     name: str
     errors: dict
     metric: str
+    # Whether the two were trained differently, and must be apart.
+    control: bool
     failures: list = field(default_factory=list)
 
-    def broken(self):
-        # A NaN is within no bound.
-        return [name for name, bound in BOUNDS.items() if not self.errors[name] <= bound]
-
     def good(self):
-        return not self.failures and not self.broken()
+        if self.control:
+            # By what matters most, what training does to the weights.
+            return not self.failures and self.errors["Δ weights"] > BOUNDS["Δ weights"]
+        # A NaN is within no bound.
+        return not self.failures and all(self.errors[name] <= bound for name, bound in BOUNDS.items())
 
     def cells(self):
-        marks = [f" **BROKEN**{''.join(f'; {failure}' for failure in self.failures)}" if not self.good() else ""]
+        mark = "" if self.good() else " **NOT apart**" if self.control else " **BROKEN**"
         shown = {name: f"{error:.1e}" for name, error in self.errors.items()}
         shown["metrics"] += f" ({self.metric})"
-        return [self.name + marks[0], *(shown[name] for name in BOUNDS)]
+        return ["; ".join([self.name + mark, *self.failures]), *(shown[name] for name in BOUNDS)]
 
 
 class Table:
-    """`control`: rows are to be apart, by what matters most, what training does to the weights."""
+    """`control`: rows of runs that TRL is given other settings for."""
 
     def __init__(self, control, report):
         self.control, self.report, self.rows = control, report, []
 
     def add(self, case, changes, errors, metric, failures):
         name = case.name + "".join(f"; TRL: {key} {value}" for key, value in changes.items())
-        row = Row(name, errors, metric, failures)
+        # Metrics that one side alone has are no matter where the two are to differ.
+        row = Row(name, errors, metric, self.control, [] if self.control else failures)
         self.rows.append(row)
         self.report(" | ".join(row.cells()))
 
-    def add_failure(self, case, changes, error):
+    def add_failure(self, case, error):
         """The program itself failed."""
-        (line,) = [line for line in str(error).splitlines() if "Error: " in line][:1] or [str(error)]
-        self.add(case, changes, dict.fromkeys(BOUNDS, math.nan), "none", [line])
+        lines = [line for line in str(error).splitlines() if "Error: " in line]
+        row = Row(case.name, dict.fromkeys(BOUNDS, math.nan), "none", self.control, lines[:1] or [str(error)])
+        self.rows.append(row)
+        self.report(" | ".join(row.cells()))
 
     def good(self):
-        if self.control:
-            return all(row.errors["Δ weights"] > BOUNDS["Δ weights"] for row in self.rows)
         return all(row.good() for row in self.rows)
 
     def verdict(self):
