@@ -39,6 +39,7 @@ async function runEvaluation(config: EvalConfig, context: CliContext): Promise<E
   const scorer = new Scorer(nameRewards(await Promise.all(config.rewards.map((reward) => loadReward(reward)))));
   const { rows, problems } = await loadConversations(config.dataset, { imageFolders: config.imageFolders, signal });
   for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
+  scorer.checkRows(rows);
   return withModel(context, config, { signal }, async ({ model, processor }) => {
     const status = new StatusLine(context);
     try {
@@ -47,6 +48,8 @@ async function runEvaluation(config: EvalConfig, context: CliContext): Promise<E
         {
           rewardWeights: config.rewardWeights,
           rewardTimeLimit: config.rewardTimeout * 1000,
+          rewardConcurrency: config.rewardConcurrency,
+          rewardRetries: config.rewardRetries,
           maxCompletionLength: config.maxCompletionLength,
           promptSuffix: config.promptSuffix,
           batchSize: config.evalBatchSize,

@@ -2,13 +2,17 @@ import { z } from "zod";
 
 /** Evaluation while a run trains. Names and defaults are those of transformers' `TrainingArguments`. */
 export const evaluationFields = {
-  evalSteps: z.int().min(0).default(0).describe("evaluate every N steps; 0: never"),
+  evalSteps: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("evaluate every N steps, on eval_dataset or what val_split_ratio holds out; 0: never"),
   evalBatchSize: z
     .int()
     .min(1)
     .default(16)
     .meta({
-      description: "questions that are answered at once in an evaluation; the next ones join as others end",
+      description: "answers that grow at once in an evaluation; the next ones join as others end",
       aliases: ["perDeviceEvalBatchSize"],
     }),
   evalTemperature: z.number().min(0).default(0).describe("evaluation: sampling temperature; 0: greedy"),

@@ -9,5 +9,6 @@ export {
   type SaveOptions,
   type StepOptions,
 } from "./model.js";
+export type * from "./native-loss-types.js";
 export type * from "./native-types.js";
 export { DEFAULT_SHARD_BYTES } from "./shards.js";

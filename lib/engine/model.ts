@@ -1,8 +1,7 @@
 import { VlmR1Error } from "../errors/index.js";
 import { type CallOptions, raiseFlag, underSignal } from "./guard.js";
+import type { AccumulateArgs, AccumulateResult } from "./native-loss-types.js";
 import type {
-  AccumulateArgs,
-  AccumulateResult,
   AdapterUse,
   GenerateProgress,
   ModelInfo,

@@ -18,6 +18,7 @@ export type ErrorCode =
   | "ERR_IMAGE"
   | "ERR_DATA"
   | "ERR_REWARD"
+  | "ERR_CALLBACK"
   | "ERR_NETWORK"
   | "ERR_OFFLINE"
   | "ERR_ACCESS"

@@ -6,6 +6,7 @@ import type { Processor } from "../processing/index.js";
 import { span } from "../report/spans.js";
 import { expectedAnswer, firstAnswer, sameName } from "../rewards/answer.js";
 import { formatReward } from "../rewards/format.js";
+import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
@@ -22,6 +23,10 @@ export interface EvaluateOptions {
   rewardWeights?: readonly number[] | undefined;
   /** Milliseconds per call of a reward. */
   rewardTimeLimit: number;
+  /** Calls of one reward that may wait for an answer at once; 64 unless given. */
+  rewardConcurrency?: number | undefined;
+  /** How often a call of a reward that failed is repeated; 0 unless given. */
+  rewardRetries?: number | undefined;
   maxCompletionLength: number;
   promptSuffix: string;
   /** Answers that grow at once: the next ones join as others end. */
@@ -142,15 +147,17 @@ async function answer(
   failures: RewardFailure[],
 ): Promise<EvaluatedAnswer[]> {
   const { processor, scorer } = parts;
-  const { signal, step, rewardTimeLimit, rewardWeights } = options;
+  const { maxCompletionLength, signal, step, rewardTimeLimit, rewardWeights } = options;
   const generated = await span("answers", () => generate(parts, batch, options));
-  const items = batch.flatMap(({ row }, index) =>
+  const items = batch.flatMap(({ row, prompt }, index) =>
     (generated[index] as NativeCompletion[]).map((own, sample) => {
       const completion = processor.tokenizer.decode(own.tokens, { skipSpecialTokens: true });
-      return { row, own, sample, completion };
+      return { row, own, ...own, sample, completion, images: rewardImages(row, prompt.pictures) };
     }),
   );
-  const scoring = { step, evaluation: true, timeLimit: rewardTimeLimit, signal };
+  const { rewardConcurrency: concurrency, rewardRetries: retries } = options;
+  const limits = { timeLimit: rewardTimeLimit, concurrency, retries };
+  const scoring = { step, evaluation: true, maxCompletionLength, ...limits, signal };
   const scores = await span("rewards", () => scorer.score(items, scoring));
   failures.push(...scores.failures);
   return items.map(({ row, own, sample, completion }, index) => {

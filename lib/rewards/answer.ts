@@ -1,8 +1,30 @@
 import { removeNumbers } from "./numbers.js";
 
+const OPEN = "<answer>";
+const CLOSE = "</answer>";
+const THOUGHT = "</think>";
+
 /** The text between the first `<answer>` and the `</answer>` after it, stripped; undefined where there is none. */
 export function firstAnswer(text: string): string | undefined {
-  return /<answer>([\s\S]*?)<\/answer>/.exec(text)?.[1]?.trim();
+  return answerFrom(text, 0)?.text;
+}
+
+/** The same of the last pair of tags, as VLM-R1 reads a completion: pairs are found one after the other. */
+export function lastAnswer(text: string): string | undefined {
+  let last: string | undefined;
+  for (let found = answerFrom(text, 0); found !== undefined; found = answerFrom(text, found.end)) last = found.text;
+  return last;
+}
+
+/**
+ * What a completion answers: its last `<answer>`; where it has none the text after its last `</think>`, or all of it.
+ * Stripped.
+ */
+export function studentAnswer(completion: string): string {
+  const answer = lastAnswer(completion);
+  if (answer !== undefined) return answer;
+  const thought = completion.lastIndexOf(THOUGHT);
+  return (thought < 0 ? completion : completion.slice(thought + THOUGHT.length)).trim();
 }
 
 /** A row's expected answer: inside its `<answer>` where the data wraps it, else the whole text; stripped. */
@@ -16,5 +38,19 @@ export function sameName(answer: string, solution: string): boolean {
 }
 
 function nameOf(text: string): string {
-  return removeNumbers(text).replace(/\s+/g, " ").trim();
+  return oneSpaced(removeNumbers(text));
+}
+
+/** Runs of white space as one space, none at the ends. */
+export function oneSpaced(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** By position, not by a regular expression: those take quadratic time on a text of many opening tags. */
+function answerFrom(text: string, from: number): { text: string; end: number } | undefined {
+  const open = text.indexOf(OPEN, from);
+  if (open < 0) return undefined;
+  const start = open + OPEN.length;
+  const close = text.indexOf(CLOSE, start);
+  return close < 0 ? undefined : { text: text.slice(start, close).trim(), end: close + CLOSE.length };
 }

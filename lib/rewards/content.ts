@@ -1,13 +1,18 @@
+import { z } from "zod";
 import { expectedAnswer, firstAnswer } from "./answer.js";
-import { ratio } from "./levenshtein.js";
+import { levenshteinRatio } from "./levenshtein.js";
 import { named } from "./named.js";
 import { gradedNumericReward, hasDigit, removeNumbers, sameNumbers } from "./numbers.js";
+import { readSettings } from "./settings.js";
 import type { RewardFunction } from "./types.js";
 
-export interface ContentOptions {
-  /** `exact` (the default): 1 when all numbers are equal, else 0. `graded`: nearer numbers earn more. */
-  numeric?: "exact" | "graded";
-}
+export const ContentSettings = z.object({
+  numeric: z
+    .enum(["exact", "graded"])
+    .default("exact")
+    .describe("exact: 1 when all numbers are equal, else 0; graded: nearer numbers earn more"),
+});
+export type ContentOptions = z.input<typeof ContentSettings>;
 
 /**
  * The reward for answers that hold a name and numbers, from 0 to 2: what the numbers earn, plus the likeness of the
@@ -15,10 +20,15 @@ export interface ContentOptions {
  * none or when the solution holds no digit.
  */
 export function content(options: ContentOptions = {}): RewardFunction {
-  const graded = options.numeric === "graded";
+  const graded = readSettings("content", ContentSettings, options).numeric === "graded";
   return named(graded ? "content_graded" : "content", (completion, row) =>
     contentReward(completion, row.solution ?? "", graded),
   );
+}
+
+/** `content` with `numeric: "graded"`. */
+export function contentGraded(): RewardFunction {
+  return content({ numeric: "graded" });
 }
 
 export function contentReward(completion: string, solution: string, graded = false): number {
@@ -26,5 +36,5 @@ export function contentReward(completion: string, solution: string, graded = fal
   const expected = expectedAnswer(solution);
   if (answer === undefined || !hasDigit(expected)) return 0;
   const numeric = graded ? gradedNumericReward(answer, expected) : Number(sameNumbers(answer, expected));
-  return numeric + ratio(removeNumbers(answer), removeNumbers(expected));
+  return numeric + levenshteinRatio(removeNumbers(answer), removeNumbers(expected));
 }

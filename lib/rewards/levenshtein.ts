@@ -2,7 +2,7 @@
  * python-Levenshtein's `ratio`: 1 − d / (|a| + |b|) with d the number of code points to insert and delete (a
  * replacement costs 2), that is 2·LCS / (|a| + |b|). 1 for two empty strings. Bit-equal to the Python package.
  */
-export function ratio(a: string, b: string): number {
+export function levenshteinRatio(a: string, b: string): number {
   const left = codePoints(a);
   const right = codePoints(b);
   const total = left.length + right.length;
@@ -16,7 +16,7 @@ function codePoints(text: string): Uint32Array {
   return Uint32Array.from(text, (character) => character.codePointAt(0) ?? 0);
 }
 
-/** Length of the longest common subsequence; O(|a|·|b|) time after the common ends are cut off, O(|b|) memory. */
+/** Length of the longest common subsequence; common ends are cut off first. */
 function longestCommonSubsequence(a: Uint32Array, b: Uint32Array): number {
   let start = 0;
   let endA = a.length;
@@ -27,18 +27,50 @@ function longestCommonSubsequence(a: Uint32Array, b: Uint32Array): number {
     endB -= 1;
   }
   const common = start + (a.length - endA);
-  return common + middleSubsequence(a.subarray(start, endA), b.subarray(start, endB));
+  const [short, long] =
+    endA < endB
+      ? [a.subarray(start, endA), b.subarray(start, endB)]
+      : [b.subarray(start, endB), a.subarray(start, endA)];
+  return common + middleSubsequence(short, long);
 }
 
-function middleSubsequence(a: Uint32Array, b: Uint32Array): number {
-  let previous = new Uint32Array(b.length + 1);
-  let current = new Uint32Array(b.length + 1);
-  for (const symbol of a) {
-    for (let j = 0; j < b.length; j += 1) {
-      current[j + 1] =
-        symbol === b[j] ? (previous[j] as number) + 1 : Math.max(previous[j + 1] as number, current[j] as number);
+/**
+ * Hyyrö's bit-parallel algorithm, 32 columns of the table in a word: O(|short|/32 · |long|) time, so that a completion
+ * of a million characters is compared with a solution in milliseconds. A column's bit is 0 where the length grows.
+ */
+function middleSubsequence(short: Uint32Array, long: Uint32Array): number {
+  const words = Math.ceil(short.length / 32);
+  const places = placesOf(short, words);
+  const state = new Uint32Array(words).fill(0xffffffff);
+  for (const symbol of long) {
+    const matches = places.get(symbol);
+    if (matches === undefined) continue;
+    let carry = 0;
+    for (let word = 0; word < words; word += 1) {
+      const old = state[word] as number;
+      const hits = (old & (matches[word] as number)) >>> 0;
+      const sum = old + hits + carry;
+      carry = sum > 0xffffffff ? 1 : 0;
+      state[word] = (sum | (old & ~hits)) >>> 0;
     }
-    [previous, current] = [current, previous];
   }
-  return previous[b.length] as number;
+  let length = 0;
+  for (let index = 0; index < short.length; index += 1) {
+    if ((((state[index >>> 5] as number) >>> (index & 31)) & 1) === 0) length += 1;
+  }
+  return length;
+}
+
+/** By symbol, a bit for each of its places. */
+function placesOf(text: Uint32Array, words: number): Map<number, Uint32Array> {
+  const places = new Map<number, Uint32Array>();
+  for (const [index, symbol] of text.entries()) {
+    let bits = places.get(symbol);
+    if (bits === undefined) {
+      bits = new Uint32Array(words);
+      places.set(symbol, bits);
+    }
+    bits[index >>> 5] = ((bits[index >>> 5] as number) | (1 << (index & 31))) >>> 0;
+  }
+  return places;
 }

@@ -59,10 +59,16 @@ export function gradedNumericReward(answer: string, solution: string): number {
   return sum / pairs;
 }
 
+/** 1 less the relative error, 0 at least. */
 function closeness(given: number, wanted: number): number {
-  if (given === wanted) return 1;
-  if (wanted === 0) return 0;
-  return Math.max(0, 1 - Math.abs(given - wanted) / Math.abs(wanted));
+  return Math.max(0, 1 - relativeError(given, wanted));
+}
+
+/** |given − wanted| / |wanted|; a wanted 0, or one too large for a number, must be hit exactly. */
+export function relativeError(given: number, wanted: number): number {
+  if (given === wanted) return 0;
+  if (wanted === 0 || !Number.isFinite(wanted)) return Number.POSITIVE_INFINITY;
+  return Math.abs(given - wanted) / Math.abs(wanted);
 }
 
 function find(text: string): Found[] {

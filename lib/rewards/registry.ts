@@ -1,31 +1,25 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { VlmR1Error } from "../errors/index.js";
-import { content } from "./content.js";
-import { format } from "./format.js";
+import { makeBuiltIn, unknownReward } from "./built-in.js";
 import { named } from "./named.js";
+import { parseRewardSpec } from "./settings.js";
 import type { RewardFunction } from "./types.js";
 
-const BUILT_IN: Readonly<Record<string, () => RewardFunction>> = {
-  content: () => content(),
-  content_graded: () => content({ numeric: "graded" }),
-  format: () => format(),
-};
-
-/** Names that `--reward` knows. */
-export const builtInRewards: readonly string[] = Object.keys(BUILT_IN);
-
 /**
- * A reward by what a user wrote: a built-in name, `./file.mjs` (its default export, or its only exported function), or
- * `./file.mjs#name` (that export). Paths are relative to `directory`. Throws `ERR_REWARD` where there is none.
+ * A reward by what a user wrote: a built-in name with its settings (`cosine?max_len=256`), `./file.mjs` (its default
+ * export, or its only exported function), or `./file.mjs#name` (that export). Paths are relative to `directory`. Throws
+ * `ERR_REWARD` where there is none, or its settings do not fit.
  */
 export async function loadReward(spec: string, directory = process.cwd()): Promise<RewardFunction> {
-  const builtIn = Object.hasOwn(BUILT_IN, spec) ? BUILT_IN[spec] : undefined;
-  if (builtIn !== undefined) return builtIn();
-  const [, file = "", exportName] = /^(.*\.[cm]?[jt]s)(?:#(.+))?$/i.exec(spec) ?? [];
-  if (file === "") {
-    throw new VlmR1Error("ERR_REWARD", `there is no reward "${spec}"`, {
-      hint: `Built in are ${builtInRewards.join(", ")}; a reward of your own is named by its file, as ./mine.mjs.`,
+  const builtIn = makeBuiltIn(spec, directory);
+  if (builtIn !== undefined) return builtIn;
+  const { name, settings } = parseRewardSpec(spec);
+  const [, file = "", exportName] = /^(.*\.[cm]?[jt]s)(?:#(.+))?$/i.exec(name) ?? [];
+  if (file === "") throw unknownReward(spec);
+  if (settings.size > 0) {
+    throw new VlmR1Error("ERR_REWARD", `the reward "${spec}": a file takes no settings after a question mark`, {
+      hint: "Read an environment variable in it, or export one function per setting and name it as ./mine.mjs#name.",
     });
   }
   const path = resolve(directory, file);

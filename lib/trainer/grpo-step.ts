@@ -1,12 +1,11 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { AccumulateResult, GrpoLossArgs, TokenScores } from "../engine/index.js";
-import { entropyThreshold } from "../losses/entropy-mask.js";
+import { entropyThreshold, lossSettings } from "../losses/index.js";
 import type { CompletionRecord, Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { EntropyControl } from "./entropy-control.js";
 import { GrpoSums } from "./grpo-sums.js";
 import type { JudgedGroup } from "./judge.js";
-import { lossSettings } from "./loss-settings.js";
 import { groupTokens, packGroups } from "./micro-batches.js";
 import type { MicroBatch, PreparedStep } from "./objective.js";
 

@@ -1,8 +1,7 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { AccumulateResult, ClipSums } from "../engine/index.js";
+import { clipMetrics } from "../losses/index.js";
 import type { Metrics } from "../report/index.js";
-
-const CLIPPED: ReadonlySet<string> = new Set(["grpo", "bnpo", "dr_grpo", "dapo", "luspo"]);
 
 /** What the engine measured in the micro-batches of a step, and how TRL calls it. */
 export class GrpoSums {
@@ -70,26 +69,11 @@ export class GrpoSums {
     const tokens = Math.max(1, sums.tokens);
     out.entropy = sums.entropy / tokens;
     if (config.beta > 0) out.kl = sums.kl / tokens;
-    Object.assign(out, this.clipMetrics());
+    Object.assign(out, clipMetrics(config.lossType, this.clip));
+    const { offPolicy, completions } = this.clip;
+    if (config.offPolicyMaskThreshold !== undefined) out.off_policy_mask_ratio = offPolicy / Math.max(1, completions);
     out["sampling/sampling_logp_difference/mean"] = this.difference.sum / Math.max(1, this.difference.tokens);
     out["sampling/sampling_logp_difference/max"] = this.difference.max;
-    return out;
-  }
-
-  private clipMetrics(): Metrics {
-    const { config, clip } = this;
-    const out: Metrics = {};
-    const count = Math.max(1, clip.count);
-    const completions = Math.max(1, clip.completions);
-    if (config.offPolicyMaskThreshold !== undefined) out.off_policy_mask_ratio = clip.offPolicy / completions;
-    if (config.lossType === "cispo") out.cispo_clip_ratio = clip.high / count;
-    if (config.lossType === "vespo") out["vespo/phi_seq_mean"] = clip.phi / completions;
-    if (!CLIPPED.has(config.lossType)) return out;
-    out["clip_ratio/low_mean"] = clip.low / count;
-    out["clip_ratio/low_min"] = Number.isFinite(clip.lowMin) ? clip.lowMin : 0;
-    out["clip_ratio/high_mean"] = clip.high / count;
-    out["clip_ratio/high_max"] = Number.isFinite(clip.highMax) ? clip.highMax : 0;
-    out["clip_ratio/region_mean"] = (clip.low + clip.high) / count;
     return out;
   }
 }

@@ -1,6 +1,7 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { NativeGroup } from "../engine/index.js";
 import { span } from "../report/spans.js";
+import { rewardImages } from "../rewards/images.js";
 import type { Scorer } from "../rewards/score.js";
 import { computeAdvantages } from "./advantages.js";
 import type { StepContext } from "./objective.js";
@@ -31,8 +32,15 @@ export async function scoreGroups(
   step: number,
   { signal, warn }: StepContext,
 ): Promise<ScoredGroup[]> {
-  const items = groups.flatMap(({ row, texts }) => texts.map((completion) => ({ row, completion })));
-  const options = { step, evaluation: false, timeLimit: config.rewardTimeout * 1000, signal };
+  const items = groups.flatMap(({ row, prompt, completions, texts }) =>
+    completions.map(({ tokens, finishReason }, index) => {
+      const images = rewardImages(row, prompt.pictures);
+      return { row, completion: texts[index] as string, tokens, finishReason, images };
+    }),
+  );
+  const { maxCompletionLength, rewardTimeout, rewardConcurrency: concurrency, rewardRetries: retries } = config;
+  const limits = { maxCompletionLength, timeLimit: rewardTimeout * 1000, concurrency, retries };
+  const options = { step, evaluation: false, ...limits, signal };
   const { values, failures } = await span("rewards", () => scorer.score(items, options));
   for (const { reward, row, message } of failures) warn(`reward ${reward}, row ${row}: ${message}`);
   return perGroup(groups, config, (group, from, to) => {

@@ -71,6 +71,8 @@ async function answerHeldOut(run: OpenRun, signal: AbortSignal | undefined): Pro
   const evaluateOptions: EvaluateOptions = {
     rewardWeights: config.rewardWeights,
     rewardTimeLimit: config.rewardTimeout * 1000,
+    rewardConcurrency: config.rewardConcurrency,
+    rewardRetries: config.rewardRetries,
     maxCompletionLength: config.maxCompletionLength,
     promptSuffix: config.promptSuffix,
     batchSize: config.evalBatchSize,

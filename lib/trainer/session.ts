@@ -40,6 +40,8 @@ export async function openSession(
   const { config } = options.plan;
   const scorer = new Scorer(nameRewards(await Promise.all(options.rewards.map(asReward))));
   const { evalRows, ...read } = await openData(options, { warn, signal });
+  if (options.plan.objective === "grpo") scorer.checkRows(read.rows, { augment: options.plan.config.augment });
+  if (evalRows !== undefined) scorer.checkRows(evalRows);
   const source = await resolveModelSource(names, { signal, onProgress: onDownload, onNotice: warn });
   const { device, threads, isa } = config;
   const engine = options.engine ?? (await Engine.open({ device, threads, isa }));

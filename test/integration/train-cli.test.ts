@@ -90,6 +90,33 @@ describe("train", () => {
     expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
   });
 
+  test("goes back to the checkpoint that is named, stops early, and ends with the best one", async () => {
+    const out = newRun();
+    const saving = ["--save-steps", "1", "--save-total-limit", "9", "--max-steps", "4"];
+    expect((await runCli(train("--output-dir", out, ...saving))).code).toBe(0);
+    const named = join(out, "checkpoints", "step-000002");
+    // A random model earns nothing, now and later.
+    const early = ["--eval-steps", "1", "--early-stopping-patience", "1", "--load-best-model-at-end", "--json"];
+    const evaluation = ["--eval-dataset", dataset("test", 2), ...early, "--metric-for-best-model", "format_rate"];
+    const { code, stdout, stderr } = await runCli(train("--resume", named, ...saving, ...evaluation));
+    expect(stderr).toContain("this run goes back to step 2");
+    expect(stderr).toContain("early stopped after 1 evaluation without a better eval_format_rate");
+    expect(stderr).toContain("the weights are now those of step 2, the best by eval_format_rate (0)");
+    expect(code).toBe(0);
+    expect(jsonLines(stdout)).toEqual([{ steps: 3, train_seconds: expect.any(Number), model: named }]);
+    expect(json(join(out, "best.json"))).toMatchObject({ step: 2, checkpoint: "checkpoints/step-000002" });
+    const lines = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
+    expect(lines.map(({ step, eval_reward: reward }) => [step, reward !== undefined])).toEqual([
+      ...[
+        [1, false],
+        [2, false],
+        [2, true],
+        [3, false],
+        [3, true],
+      ],
+    ]);
+  });
+
   test("a reward file of one's own, beside a built-in one", async () => {
     mkdirSync(join(folder, "rewards"), { recursive: true });
     const file = join(folder, "rewards", "mine.mjs");
@@ -107,6 +134,7 @@ describe("train", () => {
 
   test.each([
     ["an unknown field", ["--set", "num_generation=3"], 2, /num_generations/],
+    ["evaluation of nothing", ["--eval-steps", "2"], 2, /eval_steps is 2, but there is nothing to evaluate on/],
     ["weights that do not fit", ["--reward-weights", "1"], 2, /one weight per reward/],
     ["an unknown reward", ["--reward", "contents"], 1, /content, content_graded, format/],
   ])("%s is refused before anything is loaded", async (_, more, code, message) => {

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { AccumulateArgs } from "../../lib/engine/native-loss-types.js";
 import type {
   AbortFlag,
-  AccumulateArgs,
   GenerateArgs,
   LoadModelArgs,
   LogProbsArgs,

@@ -1,4 +1,5 @@
-import type { ClipSums, GrpoLossArgs, StepArgs } from "../../lib/engine/native-types.js";
+import type { ClipSums, GrpoLossArgs } from "../../lib/engine/native-loss-types.js";
+import type { StepArgs } from "../../lib/engine/native-types.js";
 
 /** Loss arguments as the options' defaults make them, with the numbers that a test cares about. */
 export function lossArgs(more: Partial<GrpoLossArgs> & Pick<GrpoLossArgs, "advantages">): GrpoLossArgs {

@@ -29,6 +29,7 @@ function parts(count: number, pictureBytes = 0) {
       // Every seventh question is too long.
       tokens: new Int32Array(next % 7 === 6 ? 100 : 3).fill(next++),
       images: [{ pixelValues: { byteLength: pictureBytes }, grid: [1, 2, 2] }],
+      pictures: [],
     }),
   };
   const scorer = new Scorer(nameRewards([() => 1]));

@@ -72,3 +72,18 @@ test("a completion may hold any character, and a record of many megabytes is kep
   expect(readFileSync(path, "utf8")).toBe(`${before.slice(0, 40).join("\n")}\n`);
   expect(readdirSync(outputDir).sort()).toEqual(["completions.jsonl", "metrics.jsonl"]);
 });
+
+test("an evaluation that is made again after a run went on has one line", async () => {
+  const outputDir = temporaryFolder();
+  const reporter = new JsonlReporter(outputDir, { completions: false });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  await reporter.onStep(step(1, { reward: 1 }));
+  await reporter.onEvaluation(1, { eval_reward: 1 });
+  await reporter.onEvaluation(1, { eval_reward: 1 });
+  const again = new JsonlReporter(outputDir, { completions: false });
+  await again.onStart({ ...base, outputDir, firstStep: 1 });
+  await again.onEvaluation(1, { eval_reward: 1 });
+  await again.onEvaluation(1, { eval_reward: 2 });
+  const lines = readFileSync(join(outputDir, "metrics.jsonl"), "utf8").trimEnd().split("\n").slice(1);
+  expect(lines).toEqual(['{"step":1,"eval_reward":1}', '{"step":1,"eval_reward":2}']);
+});

@@ -132,6 +132,20 @@ describe("on a terminal", () => {
   });
 });
 
+test("the end says why it came before the last step", () => {
+  const { terminal, text } = reporter(false);
+  terminal.onStart(run);
+  terminal.onEnd({
+    status: "finished",
+    step: 4,
+    checkpoint: "runs/x/checkpoints/step-000004",
+    reason: "early stopped",
+  });
+  expect(text()).toMatch(
+    /finished after 4 steps in \d+ s, early stopped, checkpoint runs\/x\/checkpoints\/step-000004\n$/,
+  );
+});
+
 test("durations and tables, with wide characters", () => {
   expect([59_400, 61_000, 5_400_000].map(formatDuration)).toEqual(["59 s", "1 min 1 s", "1 h 30 min"]);
   const lines = formatTable([

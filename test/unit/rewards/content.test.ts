@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { contentReward } from "../../../lib/rewards/content.js";
 import { formatReward } from "../../../lib/rewards/format.js";
-import { ratio } from "../../../lib/rewards/levenshtein.js";
+import { levenshteinRatio as ratio } from "../../../lib/rewards/levenshtein.js";
 
 describe("ratio", () => {
   // Printed by python-Levenshtein 0.27.5.

@@ -5,15 +5,13 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { RewardFunction } from "../../../lib/rewards/index.js";
 import { nameRewards } from "../../../lib/rewards/named.js";
 import { Scorer } from "../../../lib/rewards/score.js";
+import { scorable } from "../../support/rewards.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { rows } from "../../support/training.js";
 
 const [first, second] = rows(2) as [ReturnType<typeof rows>[number], ReturnType<typeof rows>[number]];
-const items = [
-  { row: first, completion: "<think>a</think><answer>apple 52</answer>" },
-  { row: second, completion: "b" },
-];
-const options = { step: 0, evaluation: false, timeLimit: 50 };
+const items = [scorable(first, "<think>a</think><answer>apple 52</answer>"), scorable(second, "b")];
+const options = { step: 0, evaluation: false, maxCompletionLength: 100, timeLimit: 50 };
 const scorer = (...functions: RewardFunction[]) => new Scorer(nameRewards(functions));
 
 afterEach(() => {

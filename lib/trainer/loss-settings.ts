@@ -1,1 +1,0 @@
-export { lossSettings } from "../losses/index.js";

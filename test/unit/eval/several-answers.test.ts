@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import type { GenerateOptions, Model } from "../../../lib/engine/model.js";
+import { type EvaluateOptions, evaluate, evaluationMetricNames } from "../../../lib/eval/index.js";
+import type { Processor } from "../../../lib/processing/index.js";
+import { nameRewards } from "../../../lib/rewards/named.js";
+import { Scorer } from "../../../lib/rewards/score.js";
+import { rows } from "../../support/training.js";
+
+/** A model whose answer is a number that its random stream names: (seed + 10 · row + answer) % 7. */
+function parts(count: number) {
+  const calls: { firstRow: number | undefined; prompts: number; n: number | undefined }[] = [];
+  const model = {
+    info: () => ({ maxPositionEmbeddings: 100 }),
+    generate: async ({ prompts, n = 1, seed = 0, firstRow = 0, sampling, onProgress }: GenerateOptions) => {
+      calls.push({ firstRow, prompts: prompts.length, n });
+      const total = prompts.length * n;
+      for (let finished = 1; finished <= total; finished++) onProgress?.({ tokens: 1, finished, total, news: [] });
+      return prompts.map((_, row) =>
+        Array.from({ length: n }, (_, answer) => {
+          const drawn = (seed + 10 * (firstRow + row) + answer) % 7;
+          const tokens = new Int32Array(drawn + 1).fill(sampling?.temperature === 0 ? 0 : drawn);
+          return { tokens, finishReason: drawn === 6 ? "length" : "stop" };
+        }),
+      );
+    },
+  };
+  let next = 0;
+  const processor = {
+    generation: { stopTokens: [] },
+    tokenizer: { decode: ([token]: Int32Array) => String(token) },
+    // The third question is too long.
+    prompt: async () => ({ tokens: new Int32Array(next++ % count === 2 ? 100 : 3), images: [] }),
+  };
+  const value = (completion: string) => Number(completion);
+  const all = {
+    model: model as unknown as Model,
+    processor: processor as unknown as Processor,
+    rows: rows(count),
+    scorer: new Scorer(nameRewards([value])),
+  };
+  return { all, calls };
+}
+
+const options: EvaluateOptions = {
+  ...{ rewardTimeLimit: 1000, maxCompletionLength: 9, promptSuffix: "", batchSize: 4, step: 0 },
+  ...{ temperature: 1, numGenerations: 3, seed: 5 },
+};
+
+describe("several answers per question", () => {
+  test("come from streams that are named by the question's place, also behind one that is left out", async () => {
+    const { all, calls } = parts(5);
+    const { answers } = await evaluate(all, options);
+    expect(calls).toEqual([
+      { firstRow: 0, prompts: 2, n: 3 },
+      { firstRow: 3, prompts: 2, n: 3 },
+    ]);
+    const drawn = (row: number) => [0, 1, 2].map((answer) => (5 + 10 * row + answer) % 7);
+    expect(answers.map(({ row, sample, reward }) => [row.id, sample, reward])).toEqual(
+      [0, 1, 3, 4].flatMap((row) => drawn(row).map((value, sample) => [`row-${row}`, sample, value])),
+    );
+  });
+
+  test("are the same whatever the batch size", async () => {
+    const said = async (batchSize: number) => {
+      const { answers, metrics } = await evaluate(parts(5).all, { ...options, batchSize });
+      return { said: answers.map(({ row, completion }) => [row.id, completion]), metrics };
+    };
+    expect(await said(1)).toEqual(await said(5));
+  });
+
+  test("have a mean, a best, and a spread by question", async () => {
+    const { metrics } = await evaluate(parts(5).all, options);
+    // Drawn, by question: 5 6 0, 1 2 3, 0 1 2, 3 4 5; deviations of n − 1.
+    const values = [5, 6, 0, 1, 2, 3, 0, 1, 2, 3, 4, 5];
+    const mean = values.reduce((sum, value) => sum + value, 0) / 12;
+    expect(metrics.eval_reward).toBeCloseTo(mean, 12);
+    expect(metrics["eval_rewards/value/mean"]).toBeCloseTo(mean, 12);
+    expect(metrics["eval_rewards/value/std"]).toBeCloseTo(
+      Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 11),
+      12,
+    );
+    expect(metrics.eval_reward_best).toBeCloseTo((6 + 3 + 2 + 5) / 4, 12);
+    expect(metrics.eval_reward_std).toBeCloseTo((Math.sqrt(31 / 3) + 1 + 1 + 1) / 4, 12);
+    expect(metrics.eval_frac_reward_zero_std).toBe(0);
+    // A token more than the number drawn; the 6 was cut off.
+    expect(metrics["eval_completions/mean_length"]).toBeCloseTo(mean + 1, 12);
+    expect(metrics["eval_completions/max_length"]).toBe(7);
+    expect(metrics["eval_completions/max_terminated_length"]).toBe(6);
+    expect(metrics["eval_completions/min_length"]).toBe(1);
+    expect(metrics["eval_completions/clipped_ratio"]).toBeCloseTo(1 / 12, 12);
+  });
+
+  test("have the metrics that are promised before any is made", async () => {
+    for (const numGenerations of [1, 3]) {
+      const { metrics } = await evaluate(parts(5).all, { ...options, numGenerations });
+      expect(Object.keys(metrics)).toEqual(evaluationMetricNames(["value"], numGenerations));
+      expect("eval_reward_best" in metrics).toBe(numGenerations === 3);
+    }
+  });
+});
+
+test("greedy answers go to the engine together, also around one that is left out", async () => {
+  const { all, calls } = parts(5);
+  await evaluate(all, { ...options, temperature: 0, numGenerations: 1 });
+  expect(calls).toEqual([{ firstRow: 0, prompts: 4, n: 1 }]);
+});
