@@ -332,7 +332,10 @@ export interface StepResult {
   skipped: boolean;
   /** Names of parameters with a non-finite gradient (at most ten). */
   nonFinite: string[];
-  /** Names of parameters (at most ten) where an update would have made a weight non-finite: it was left as it was. */
+  /**
+   * Names of parameters (at most ten) where an update would have made a weight or one of its moments non-finite: that
+   * weight was left as it was, with its moments.
+   */
   nonFiniteWeights: string[];
 }
 

@@ -21,10 +21,12 @@ struct MomentCode {
   static constexpr uint32_t kCells = 0x3f80 - kFirstCell + 1;
 
   bool has_sign;
-  float value[256];       // of a byte, ascending
-  float level[256];       // magnitudes, ascending: byte 127 + k is level[k] and 127 − k its negative, or byte k
-  float above[256];       // a magnitude greater than above[k] is nearer to level[k + 1]
-  int32_t first[kCells];  // the level of a cell's least number; no cell holds more than one border
+  // Of a byte, ascending: byte 127 + k is the magnitude of level k and 127 − k its negative, or byte k is.
+  float value[256];
+  // The level of a cell's least number, times 2¹⁶, and what the lower 16 bits of a number in the cell must exceed for
+  // the next level, subtracted from 2¹⁶ − 1: where these bits are added there is a carry. No cell holds two borders. Of
+  // second moments the first cell holds all of level 1, and 0 besides.
+  uint32_t cell[kCells];
 };
 
 // A second moment above 0 never becomes 0, in which this differs from bitsandbytes: its root divides, and where it is 0

@@ -71,12 +71,27 @@ bool all_finite(const std::vector<float>& values) {
   return bad == 0;
 }
 
+bool all_finite(const uint8_t* halves, int64_t count) {
+  constexpr uint16_t kExponent = 0x7f80u;
+  bool bad = false;
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t bits;  // nothing aligns them
+    std::memcpy(&bits, halves + 2 * i, sizeof(bits));
+    bad |= (bits & kExponent) == kExponent;
+  }
+  return !bad;
+}
+
 void load_into(Backend& backend, Parameter& p, const StoredTensor& stored, std::vector<float>& buffer,
                Problems& problems) {
+  Tensor to = p.exact();
+  if (to.dtype() == DType::kBF16 && stored.dtype == "BF16") {
+    if (!all_finite(stored.data, stored.numel())) problems.add(kNotFinite, p.name);
+    return backend.upload(to, stored.data);
+  }
   buffer.resize(static_cast<size_t>(stored.numel()));
   read_f32(stored, buffer.data());
   if (!all_finite(buffer)) problems.add(kNotFinite, p.name);
-  Tensor to = p.exact();
   if (to.dtype() == DType::kF32) return backend.upload(to, buffer.data());
   std::vector<uint16_t> halves(buffer.size());
   std::transform(buffer.begin(), buffer.end(), halves.begin(), f32_to_bf16);

@@ -14,6 +14,7 @@ namespace vlmr1 {
 
 namespace {
 
+constexpr int64_t kMostSteps = int64_t{1} << 53;
 constexpr const char* kKind = "vlmr1-native training state";
 constexpr const char* kValue = "parameter.";
 constexpr const char* kMoments[] = {"moment1.", "moment2."};
@@ -88,7 +89,8 @@ int64_t step_of(const SafetensorsFile& file) {
     const char* end = step->second.data() + step->second.size();
     if (std::from_chars(step->second.data(), end, count).ptr != end) count = -1;
   }
-  check(count >= 0, ErrorCode::kCheckpoint, file.path(), ": expected a step count in the metadata");
+  check(count >= 0 && count <= kMostSteps, ErrorCode::kCheckpoint, file.path(),
+        ": expected a step count in the metadata, from 0 to ", kMostSteps);
   return count;
 }
 

@@ -10,7 +10,8 @@ namespace {
 int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
 Tensor view(const Tensor& flat, int64_t offset, const Shape& shape) {
-  return Tensor(flat.storage(), static_cast<size_t>(offset) * dtype_size(flat.dtype()), shape, flat.dtype());
+  const size_t bytes = static_cast<size_t>(offset) * dtype_size(flat.dtype());
+  return Tensor(flat.storage(), flat.byte_offset() + bytes, shape, flat.dtype());
 }
 
 }  // namespace
@@ -157,7 +158,8 @@ void ParameterStore::place_moments() {
 void ParameterStore::make_moments(Backend& backend) {
   if (has_moments()) return;
   const MemoryScope scope(MemoryKind::kOptimizer);
-  for (Moments& moments : moments_) {
+  std::array<Moments, 2> made;  // both or none: memory may end between them
+  for (Moments& moments : made) {
     if (float_moments_ > 0) moments.floats = backend.zeros({float_moments_});
     if (coded_moments_ > 0) {
       moments.codes = backend.zeros({coded_moments_}, DType::kU8);
@@ -165,6 +167,7 @@ void ParameterStore::make_moments(Backend& backend) {
     }
     moments.made = true;
   }
+  moments_ = std::move(made);
 }
 
 Moment ParameterStore::moment_of(const Moments& moments, const Parameter& p) {

@@ -24,7 +24,7 @@ void check_options(const AdamWOptions& o) {
     need(std::isfinite(rate) && rate >= 0, "learning_rate", "0 or more", rate);
   need(o.beta1 >= 0 && o.beta1 < 1, "beta1", "a value in [0, 1)", o.beta1);
   need(o.beta2 >= 0 && o.beta2 < 1, "beta2", "a value in [0, 1)", o.beta2);
-  need(o.epsilon > 0, "epsilon", "a value above 0", o.epsilon);
+  need(std::isfinite(o.epsilon) && o.epsilon > 0, "epsilon", "a value above 0", o.epsilon);
   need(std::isfinite(o.weight_decay) && o.weight_decay >= 0, "weight_decay", "0 or more", o.weight_decay);
   need(o.max_grad_norm > 0, "max_grad_norm", "a value above 0", o.max_grad_norm);
 }
@@ -79,11 +79,12 @@ StepResult adamw_step(Backend& backend, ParameterStore& parameters, const AdamWO
     return result;
   }
   const Span update_span("update");
+  // Before anything is changed: there may be no memory for them.
+  parameters.make_moments(backend);
   AdamWStep step = step_of(options, ++parameters.step_count);
   // As torch.nn.utils.clip_grad_norm_.
   step.grad_scale = static_cast<float>(std::min(1.0, options.max_grad_norm / (norm + 1e-6)));
   result.grad_norm_clipped = static_cast<float>(norm * step.grad_scale);
-  parameters.make_moments(backend);
   for (const Parameter& p : parameters.all()) {
     if (!p.trainable) continue;
     step.learning_rate = options.learning_rate.of(p.part);

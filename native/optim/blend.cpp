@@ -31,8 +31,12 @@ void blend_parameters(Backend& backend, const ParameterStore& from, double alpha
   check_blend(from, alpha, to);
   if (alpha == 0.0) return;
   from.check_sources();
-  for (size_t i = 0; i < to.base_count(); ++i)
-    backend.blend(from.all()[i].exact(), static_cast<float>(alpha), to.all()[i].value);
+  for (size_t i = 0; i < to.base_count(); ++i) {
+    const Tensor& source = from.all()[i].exact();
+    backend.blend(source, static_cast<float>(alpha), to.all()[i].value);
+    // What stays in a file, and is packed, must not be in memory twice from here on.
+    if (source.storage()->discard) source.storage()->discard(source.raw(), source.bytes());
+  }
   to.mark_written();
 }
 

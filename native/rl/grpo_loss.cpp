@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 
@@ -82,8 +83,9 @@ Term clipped_term(const LossOptions& o, double ratio, double advantage) {
   const double high = 1.0 + o.epsilon_high;
   const double plain = std::min(ratio, o.delta) * advantage;
   const double limited = std::clamp(ratio, low, high) * advantage;
-  const bool moves = plain <= limited ? ratio <= o.delta : ratio > low && ratio < high;
-  return {-std::min(plain, limited), 0.0, moves ? -ratio * advantage : 0.0};
+  // Asked this way round a NaN comes through to the gradient, where it is seen.
+  const bool stops = plain <= limited ? ratio > o.delta : ratio < low || ratio > high;
+  return {-std::min(plain, limited), 0.0, stops ? 0.0 : -ratio * advantage};
 }
 
 Term soft_term(const LossOptions& o, double ratio, double advantage) {
@@ -136,11 +138,14 @@ void count_clips(const LossOptions& o, const LossSequence& s, const std::vector<
   sums.high_max = std::max(sums.high_max, static_cast<double>(high) / static_cast<double>(count));
 }
 
+// Not infinite: that times an advantage of 0, or times a slope that has ended, would be NaN.
+double ratio_of(double log_ratio) { return std::min(std::exp(log_ratio), std::numeric_limits<double>::max()); }
+
 // The ratio of each token, or the one of the completion.
 std::vector<double> ratios_of(const LossOptions& o, const LossInputs& in, const LossSequence& s, const Shared& shared) {
-  if (o.importance_sampling == ImportanceSampling::kSequence) return {std::exp(shared.log_ratio)};
+  if (o.importance_sampling == ImportanceSampling::kSequence) return {ratio_of(shared.log_ratio)};
   std::vector<double> ratios(static_cast<size_t>(s.count));
-  for (int64_t i = 0; i < s.count; ++i) ratios[i] = std::exp(log_ratio(in, s.first + i));
+  for (int64_t i = 0; i < s.count; ++i) ratios[i] = ratio_of(log_ratio(in, s.first + i));
   return ratios;
 }
 

@@ -118,6 +118,44 @@ TEST(adamw_of_bytes_equals_a_plain_reference_bit_by_bit) {
   }
 }
 
+// Moments that are their gradient, or its square: at every border between two codes, and right beside it.
+TEST(adamw_codes_are_the_nearest_around_every_border) {
+  std::vector<float> grad;
+  const auto around = [&](float x) {
+    for (const float g : {x, std::nextafter(x, 0.0f), std::nextafter(x, 1.0f)}) {
+      for (const float signed_g : {g, -g}) {
+        if (grad.size() % 256 == 0) grad.push_back(1.0f);  // the block's scale
+        grad.push_back(signed_g);
+      }
+    }
+  };
+  for (const bool has_sign : {true, false}) {
+    const std::vector<float> levels = plain_levels(has_sign);
+    for (size_t k = 0; k + 1 < levels.size(); ++k) {
+      const float border = (levels[k] + levels[k + 1]) * 0.5f;
+      around(has_sign ? border : std::sqrt(border));
+    }
+  }
+  for (const float small : {0.0f, 1e-44f, 1e-30f, 0x1p-24f, 0x1.02p-24f, 0x1p-12f}) around(small);
+  AdamWStep s = step_number(1);
+  s.beta1 = s.beta2 = 0.0f;
+  s.grad_scale = 1.0f;
+  const auto n = static_cast<int64_t>(grad.size());
+  for (const Device& device : devices()) {
+    const auto backend = device.open(1);
+    PlainAdamW plain(std::vector<float>(grad.size()), device.name != "cpu/baseline", false);
+    AdamWTensors t;
+    t.value = backend->zeros({n});
+    t.grad = to_device(*backend, {{n}, grad});
+    t.m = {backend->zeros({n}, DType::kU8), backend->zeros({(n + 255) / 256})};
+    t.v = {backend->zeros({n}, DType::kU8), backend->zeros({(n + 255) / 256})};
+    backend->adamw(s, t);
+    plain.step(s, grad, 0);
+    EXPECT_TRUE(bytes_of(*backend, t.m.values) == plain.m.bytes);
+    EXPECT_TRUE(bytes_of(*backend, t.v.values) == plain.v.bytes);
+  }
+}
+
 // With f32 moments a bf16 weight takes the f32 kernel's value, rounded to one of its neighbours.
 TEST(adamw_of_halves_rounds_to_a_neighbour_of_the_f32_update) {
   const int64_t n = 40'003;

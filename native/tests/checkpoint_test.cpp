@@ -288,9 +288,11 @@ TEST(checkpoint_state_of_another_model_changes_nothing) {
   save_parameters(*fixture.backend, fixture.store, folder.path(), SaveDType::kF32, kOneFile);
   EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "not a training state",
                     load_state(*fixture.backend, fixture.store, folder.file("model.safetensors")));
-  write_safetensors(folder.file("s"), {}, {{"kind", "vlmr1-native training state"}, {"step", "1x"}});
-  EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "step count",
-                    load_state(*fixture.backend, fixture.store, folder.file("s")));
+  for (const char* step : {"1x", "", "-1", "9223372036854775807", "99999999999999999999"}) {
+    write_safetensors(folder.file("s"), {}, {{"kind", "vlmr1-native training state"}, {"step", step}});
+    EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "step count",
+                      load_state(*fixture.backend, fixture.store, folder.file("s")));
+  }
   EXPECT_TRUE(same_bits(fixture.get("a.weight"), before));
 }
 

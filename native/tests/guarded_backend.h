@@ -15,7 +15,7 @@ namespace vlmr1::testing {
 // Leaves NaN in the memory that the back end hands out next, where kernels' scratch comes from.
 void poison_free_memory(Backend& backend);
 
-class GuardedBackend final : public Backend {
+class GuardedBackend : public Backend {
  public:
   explicit GuardedBackend(Backend& inner) : inner_(inner) {}
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <new>
 
 #include "backend/moment_code.h"
 #include "core/dtype.h"
@@ -11,6 +12,7 @@
 #include "optim/adamw.h"
 #include "optim/blend.h"
 #include "rl/objective.h"
+#include "tests/guarded_backend.h"
 #include "tests/model_fixture.h"
 #include "tests/op_harness.h"
 #include "tests/testing.h"
@@ -264,6 +266,48 @@ TEST(optimizer_plans_that_contradict_themselves) {
   plan = full_plan();
   plan.writable = true;
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "writable: expected a model that is not trained", Store(plan, 1));
+}
+
+// A back end whose memory ends after so many more tensors.
+class ScarceBackend final : public GuardedBackend {
+ public:
+  using GuardedBackend::GuardedBackend;
+  Tensor zeros(const Shape& shape, DType dtype = DType::kF32) override {
+    if (left-- == 0) throw std::bad_alloc();
+    return GuardedBackend::zeros(shape, dtype);
+  }
+  int left = 1000;
+};
+
+// A step that has no memory for moments is none: the next one counts as it would have.
+TEST(optimizer_without_memory_changes_nothing) {
+  for (const MomentType moments : {MomentType::kF32, MomentType::kInt8}) {
+    const auto inner = make_cpu_backend({1, ""});
+    ScarceBackend backend(*inner);
+    TrainingPlan plan = full_plan();
+    plan.moments = moments;
+    ParameterStore store(backend, Store::specs(), plan);
+    Tensor grad = store.get("v.weight").grad;
+    const Array slope = random_array(1, grad.shape());
+    backend.upload(grad, slope.values.data());
+    // f32 alone takes a tensor for each moment; bytes take three: floats, codes and scales.
+    for (int left = 0; left < (moments == MomentType::kF32 ? 2 : 6); ++left) {
+      backend.left = left;
+      bool failed = false;
+      try {
+        adamw_step(backend, store, rate(1e-3f));
+      } catch (const std::bad_alloc&) {
+        failed = true;
+      }
+      EXPECT_TRUE(failed && !store.has_moments());
+      EXPECT_EQ(store.step_count, 0);
+      EXPECT_TRUE(same_bits(to_vector(backend, grad), slope.values));
+    }
+    backend.left = 1000;
+    EXPECT_TRUE(!adamw_step(backend, store, rate(1e-3f)).skipped);
+    EXPECT_EQ(store.step_count, 1);
+    EXPECT_EQ(backend.check_guards(), "");
+  }
 }
 
 // -- States.

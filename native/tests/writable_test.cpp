@@ -1,6 +1,7 @@
 // Models whose weights follow another's: what blending writes, in every form, and that all that was made of the old
 // weights is made anew.
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "core/dtype.h"
@@ -80,6 +81,33 @@ TEST(writable_models_compute_what_mapped_ones_do) {
     }
     EXPECT_TRUE(same_bits(pair.log_probs(*pair.copy), pair.log_probs(*pair.policy)));
     EXPECT_EQ(pair.copy->info().trainable_parameters, 0);
+  }
+}
+
+// Halves of a file into halves are taken as they are; a number that is none is found there too.
+TEST(writable_models_load_halves) {
+  const TemporaryFolder folder;
+  const auto backend = make_cpu_backend({2, ""});
+  const std::vector<ParameterSpec> specs{{"a.weight", {3, 5}}, {"a.bias", {5}}};
+  const auto load = [&](ParameterStore& store) {
+    load_parameters(*backend, store, folder.path(), {[](const std::string&) { return false; }, {}});
+  };
+  std::vector<float> weight = random_array(1, {3, 5}).values, bias(5, 0.5f);
+  for (float& x : weight) x = bf16_to_f32(f32_to_bf16(x));
+  for (const float bad : {0.0f, std::nanf(""), -std::numeric_limits<float>::infinity()}) {
+    if (bad != 0.0f) weight[14] = bad;
+    write_safetensors(folder.file("model.safetensors"),
+                      {{"a.weight", "BF16", {3, 5}, weight.data()}, {"a.bias", "BF16", {5}, bias.data()}}, {});
+    ParameterStore store(*backend, specs, copy_options(Precision::kBF16).plan);
+    if (bad != 0.0f) {
+      EXPECT_ERROR_WITH(ErrorCode::kCheckpoint, "a.weight", load(store));
+      continue;
+    }
+    load(store);
+    Tensor wide = backend->empty({3, 5});
+    backend->convert(store.get("a.weight").value, wide);
+    EXPECT_TRUE(same_bits(to_vector(*backend, wide), weight));
+    EXPECT_TRUE(same_bits(to_vector(*backend, store.get("a.bias").value), bias));
   }
 }
 
