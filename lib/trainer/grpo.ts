@@ -8,6 +8,7 @@ import { type BatchPlan, batchPlan } from "./batch-plan.js";
 import { EntropyControl } from "./entropy-control.js";
 import { GrpoStep } from "./grpo-step.js";
 import { type JudgedGroup, judge, scoreGroups } from "./judge.js";
+import { updatesOf } from "./micro-batches.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import type { Reference } from "./reference.js";
 import { rollout } from "./rollout.js";
@@ -54,7 +55,7 @@ export class GrpoObjective implements Objective {
     const metrics = this.rolloutMetrics(sampled);
     const completions = completionRecords(sampled.all, judged, this.rewardNames);
     await context.onRollout?.({ step: plan.step + 1, completions, metrics });
-    const chunks = this.chunksOf(judged);
+    const chunks = updatesOf(judged, this.plan.promptsPerUpdate);
     return new GrpoStep({
       config,
       chunks,
@@ -123,16 +124,6 @@ export class GrpoObjective implements Objective {
       ...lengthMetrics(all.map(({ group }) => group)),
       ...(config.dynamicSampling ? dropped : {}),
     };
-  }
-
-  /** The groups of each optimizer update. */
-  private chunksOf(judged: readonly JudgedGroup[]): JudgedGroup[][] {
-    const { promptsPerUpdate } = this.plan;
-    const chunks: JudgedGroup[][] = [];
-    for (let from = 0; from < judged.length; from += promptsPerUpdate) {
-      chunks.push(judged.slice(from, from + promptsPerUpdate));
-    }
-    return chunks;
   }
 
   private async referenceScores(groups: readonly JudgedGroup[], { signal }: StepContext) {

@@ -1,4 +1,5 @@
 import type { CallOptions, Engine } from "../engine/index.js";
+import { batchPlan } from "./batch-plan.js";
 import { type EstimatedConfig, type EstimatedRun, estimateMemory, type MemoryEstimate } from "./memory-estimate.js";
 
 /** Options that make a run smaller, and what it then needs. */
@@ -25,7 +26,10 @@ export interface GroupSearch {
   limit: number;
   /** Of the longest prompt. */
   promptTokens: number;
-  config: Pick<EstimatedConfig, "maxCompletionLength" | "maxTokensPerMicrobatch" | "promptsPerStep">;
+  config: Pick<
+    EstimatedConfig,
+    "maxCompletionLength" | "maxTokensPerMicrobatch" | "promptsPerStep" | "gradientAccumulationSteps"
+  >;
 }
 
 /**
@@ -35,11 +39,12 @@ export interface GroupSearch {
  */
 export async function largestGroup(search: GroupSearch): Promise<number | undefined> {
   const { promptTokens, config } = search;
-  const { maxCompletionLength, maxTokensPerMicrobatch, promptsPerStep } = config;
+  const { maxCompletionLength, maxTokensPerMicrobatch } = config;
+  const { promptsPerUpdate } = batchPlan(config);
   let end = LARGEST_GROUP;
-  for (let together = 1; together <= promptsPerStep && end >= SMALLEST_GROUP; together += 1) {
+  for (let together = 1; together <= promptsPerUpdate && end >= SMALLEST_GROUP; together += 1) {
     const tooLarge = (maxTokensPerMicrobatch / (together + 1) - promptTokens) / maxCompletionLength;
-    const least = together === promptsPerStep ? SMALLEST_GROUP : Math.max(SMALLEST_GROUP, Math.floor(tooLarge) + 1);
+    const least = together === promptsPerUpdate ? SMALLEST_GROUP : Math.max(SMALLEST_GROUP, Math.floor(tooLarge) + 1);
     if (least > end) continue;
     const found = await largestBetween(search, least, end);
     if (found !== undefined) return found;
@@ -109,7 +114,7 @@ function changes(
   const copyPrecision = config.refPrecision === "auto" ? config.precision : config.refPrecision;
   const largeCopy = trainable.train === "full" && config.beta > 0 && copyPrecision !== "bf16";
   const half = (value: number) => Math.ceil(value / 2);
-  const completions = config.numGenerations * config.promptsPerStep;
+  const completions = config.numGenerations * batchPlan(config).promptsPerRollout;
   const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
   const list: (Partial<EstimatedConfig> | false)[] = [
     !config.gradientCheckpointing && { gradientCheckpointing: true },

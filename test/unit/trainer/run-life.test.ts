@@ -127,7 +127,10 @@ describe("trainers", () => {
 
   test("are disposed of once, before a run or after it, and close once", async () => {
     let closed = 0;
-    const callbacks: TrainerCallbacks = { onClose: () => void (closed += 1) };
+    const onClose = () => {
+      closed += 1;
+    };
+    const callbacks: TrainerCallbacks = { onClose };
     const trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 1, callbacks });
     await trainer.dispose();
     expect(closed).toBe(0);
