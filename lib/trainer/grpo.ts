@@ -116,10 +116,10 @@ export class GrpoObjective implements Objective {
     const { config } = this.parts;
     if (all.length === 0) return {};
     const values = all.flatMap(({ rewards }) => rewards);
-    const combined = all.flatMap((scored) => scored.combined);
+    const sums = all.flatMap(({ reward }) => reward);
     const dropped = { "dynamic_sampling/dropped_groups": all.length - kept.length, "dynamic_sampling/rounds": rounds };
     return {
-      ...rewardMetrics(this.rewardNames, values, combined),
+      ...rewardMetrics(this.rewardNames, values, sums),
       frac_reward_zero_std: judge(all, config).zeroStdShare,
       ...lengthMetrics(all.map(({ group }) => group)),
       ...(config.dynamicSampling ? dropped : {}),
