@@ -3,7 +3,16 @@
 // --resume each time, and compares the last checkpoint byte by byte, metrics.jsonl and completions.jsonl; times aside.
 // Usage: npm run kill-resume -- [--kills 25] [--seed 0] [--steps 40] [--signal SIGINT] [--out DIR] [-- options of train …]
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -242,7 +251,7 @@ async function main() {
     signal: text("SIGKILL"),
     out: { type: "string" },
   };
-  const { values } = parseArgs({ args: own, options });
+  const values = readOptions(own, options);
   const folder = values.out ?? mkdtempSync(join(tmpdir(), "kill-resume-"));
   const more = split < 0 ? [] : process.argv.slice(split + 1);
   const numbers = { kills: Number(values.kills), seed: Number(values.seed), steps: Number(values.steps) };
@@ -254,6 +263,18 @@ async function main() {
   console.log(problems.length === 0 ? "✓ all as in the run that was left alone, bit for bit" : `see ${folder}`);
   if (problems.length === 0 && values.out === undefined) rmSync(folder, { recursive: true });
   process.exitCode = problems.length === 0 ? 0 : 1;
+}
+
+/** A wrong option ends with what there is, not with a stack. */
+function readOptions(args, options) {
+  try {
+    return parseArgs({ args, options }).values;
+  } catch (error) {
+    console.error(
+      `${error.message}\nnpm run kill-resume -- [--${Object.keys(options).join(" …] [--")} …] [-- options of train]`,
+    );
+    process.exit(2);
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

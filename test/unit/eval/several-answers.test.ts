@@ -63,7 +63,15 @@ function answered(rewards: readonly (number | null)[][]): EvaluatedAnswer[] {
 }
 
 test("a question of which one answer could be judged has no deviation, and spoils that of no other", () => {
-  const metrics = metricsOf(answered([[1, 3], [5, null], [2, 2]]), [], 2);
+  const metrics = metricsOf(
+    answered([
+      [1, 3],
+      [5, null],
+      [2, 2],
+    ]),
+    [],
+    2,
+  );
   expect(metrics.eval_reward_std).toBeCloseTo(Math.SQRT2 / 2, 12);
   expect(metrics).toMatchObject({ eval_reward_best: (3 + 5 + 2) / 3, eval_frac_reward_zero_std: 0.5 });
 });

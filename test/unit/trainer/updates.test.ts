@@ -215,19 +215,6 @@ describe("dynamic sampling", () => {
   });
 });
 
-test("rewards are told as they are, also where each is normalised before they are summed", async () => {
-  const length = (completion: string) => completion.length;
-  const two = () => 2;
-  const options = { rewards: [length, two], rewardWeights: [0.5, 3], maxSteps: 1 };
-  const summed = await watched(options);
-  const normalised = await watched({ ...options, multiObjectiveAggregation: "normalize_then_sum" });
-  const metrics = summed.reports[0]?.metrics ?? {};
-  expect(metrics.reward).toBeCloseTo(0.5 * (metrics["rewards/length/mean"] as number) + 6, 9);
-  const { reward, reward_std } = metrics;
-  expect(normalised.reports[0]?.metrics).toMatchObject({ reward, reward_std });
-  expect(normalised.losses[0]?.advantages).not.toEqual(summed.losses[0]?.advantages);
-});
-
 test("the tokens of highest entropy alone are learned from, over all of an update", async () => {
   const { verbs, losses } = await watched({ topEntropyQuantile: 0.25, maxSteps: 1, lossType: "grpo" });
   expect(verbs).toEqual(["generate", "logProbs", "accumulate", "step"]);
@@ -238,6 +225,25 @@ test("the tokens of highest entropy alone are learned from, over all of an updat
   expect(kept).toBeGreaterThan(0);
   // Entropies grow along a completion in this model, so a mask is zeros, then ones.
   for (const mask of masks) expect(Array.from(mask)).toEqual(Array.from(mask).sort());
+});
+
+test("the reward that is reported is the weighted sum of the rewards, whatever is compared", async () => {
+  const letters = (completion: string) => completion.length;
+  const odd = (completion: string) => completion.length % 2;
+  const { reports } = await watched({
+    ...{
+      multiObjectiveAggregation: "normalize_then_sum",
+      rewards: [letters, odd],
+      rewardWeights: [0.5, 2],
+      maxSteps: 1,
+    },
+  });
+  const metrics = reports[0]?.metrics ?? {};
+  expect(metrics.reward).toBeGreaterThan(0);
+  expect(metrics.reward).toBeCloseTo(
+    0.5 * (metrics["rewards/letters/mean"] as number) + 2 * (metrics["rewards/odd/mean"] as number),
+    9,
+  );
 });
 
 test("an entropy bonus needs every group, and has a mean over its tokens", async () => {
