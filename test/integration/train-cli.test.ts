@@ -167,3 +167,29 @@ test("sft writes a model that eval scores", async () => {
   expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object) }]);
   expect(jsonLines(readFileSync(answers, "utf8"))).toHaveLength(5);
 });
+
+test("eval samples the answers that the run's own evaluations would, and says that one answer has no best", async () => {
+  const outputDir = newRun();
+  const test = dataset("test", 4);
+  const sampled = ["--eval-temperature", "1", "--num-generations-eval", "3", "--seed", "5", "--eval-batch-size", "2"];
+  const common = ["--max-completion-length", "6", "--device=cpu", ...sampled];
+  const train = ["--model", MODEL, "--dataset", dataset("train", 4), "--eval-dataset", test, "--max-steps", "1"];
+  expect((await runCli(["sft", ...train, ...common, "--output-dir", outputDir])).code).toBe(0);
+  const { after } = JSON.parse(readFileSync(join(outputDir, "summary.json"), "utf8")) as { after: object };
+  const answers = join(folder, "sampled.jsonl");
+  const model = join(outputDir, "checkpoints", "step-000001");
+  const evaluated = ["eval", "--model", model, "--dataset", test, ...common];
+  const scored = await runCli([...evaluated, "--answers", answers, "--json"]);
+  const [result] = jsonLines(scored.stdout);
+  expect(result).toEqual({
+    rows: 4,
+    ...after,
+    metrics: expect.objectContaining({ eval_reward_best: expect.anything() }),
+  });
+  const written = jsonLines(readFileSync(answers, "utf8"));
+  expect(written.map(({ sample }) => sample)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+  expect(new Set(written.map(({ completion }) => completion)).size).toBeGreaterThan(4);
+  expect((await runCli(evaluated)).stdout).toMatch(/^rows +4\nmean reward .*\n +best of each row /);
+  const greedy = await runCli([...evaluated, "--eval-temperature", "0"]);
+  expect(greedy).toMatchObject({ code: 2, stderr: expect.stringContaining("num_generations_eval is 3, but") });
+});
