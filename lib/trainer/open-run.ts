@@ -11,7 +11,7 @@ import { firstProfiled, Profiler } from "./profiler.js";
 import { findResumePoint, type ResumePoint, resumeRun } from "./resume.js";
 import type { OpenRun, RunHost } from "./run.js";
 import { claimRunFolder, clearRunFolder, writeRunConfig } from "./run-folder.js";
-import { makeParts } from "./run-parts.js";
+import { makeParts, sameSchedule } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
@@ -93,7 +93,13 @@ function checkMetric({ options }: RunHost, { scorer }: Session): void {
 async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   const { parts, events, outputDir, options } = run;
   const warn = (message: string) => events.warn(message);
-  const { state, checkpoint } = await resumeRun(from, run.session, run.state, warn);
+  const { state, planned, checkpoint } = await resumeRun(from, run.session, run.state, warn);
+  if (!sameSchedule(options.plan.config, state.step, planned, state.totalSteps)) {
+    warn(
+      `the run was to have ${planned} steps, now ${state.totalSteps}: the ${state.step} that are done had the learning ` +
+        "rates of that course, so it is another than it would have been",
+    );
+  }
   run.state = state;
   if (from.own) run.checkpoint = checkpoint;
   run.evaluationsSaved = state.evaluations.length;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Trainer, TrainerCallbacks } from "../../../lib/trainer/index.js";
+import type { GrpoTrainerOptions, Trainer, TrainerCallbacks } from "../../../lib/trainer/index.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, rows, runAll, timeless } from "../../support/training.js";
 
@@ -146,5 +146,27 @@ describe("trainers", () => {
     expect(answers).toHaveLength(3);
     expect(metrics.eval_reward).toBeGreaterThanOrEqual(0);
     expect(await trainer.state()).toMatchObject({ step: 0, evaluations: [] });
+  });
+});
+
+describe("a run that goes on with another number of steps", () => {
+  const warnings = async (first: Partial<GrpoTrainerOptions>, then: Partial<GrpoTrainerOptions>) => {
+    const outputDir = newRun();
+    await runAll(banditRun(await banditEngine(), outputDir, first));
+    const said: string[] = [];
+    const callbacks: TrainerCallbacks = { onWarning: (message) => void said.push(message) };
+    await runAll(banditRun(await banditEngine(), outputDir, { ...first, ...then, resume: true, callbacks }));
+    return said;
+  };
+
+  test("says so where the learning rates of its steps would have been others", async () => {
+    expect(await warnings({ maxSteps: 2 }, { maxSteps: 3 })).toEqual([
+      expect.stringContaining("the run was to have 2 steps, now 3: the 2 that are done"),
+    ]);
+    expect(await warnings({ maxSteps: 2, lrSchedulerType: "constant" }, { maxSteps: 3 })).toEqual([]);
+    const half = { lrSchedulerType: "constant", warmupRatio: 0.5 } as const;
+    expect(await warnings({ ...half, maxSteps: 4 }, { maxSteps: 6 })).toHaveLength(1);
+    // The first step of both has the highest rate.
+    expect(await warnings({ maxSteps: 1 }, { maxSteps: 3 })).toEqual([]);
   });
 });
