@@ -114,7 +114,9 @@ function changes(
   const copyPrecision = config.refPrecision === "auto" ? config.precision : config.refPrecision;
   const largeCopy = trainable.train === "full" && config.beta > 0 && copyPrecision !== "bf16";
   const half = (value: number) => Math.ceil(value / 2);
-  const completions = config.numGenerations * batchPlan(config).promptsPerRollout;
+  const { promptsPerRollout, updatesPerRollout } = batchPlan(config);
+  const completions = config.numGenerations * promptsPerRollout;
+  const { gradientAccumulationSteps: accumulation, stepsPerGeneration } = config;
   const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
   const list: (Partial<EstimatedConfig> | false)[] = [
     !config.gradientCheckpointing && { gradientCheckpointing: true },
@@ -126,7 +128,11 @@ function changes(
     trainable.train === "full" && !config.stochasticRounding && { precision: "bf16", stochasticRounding: true },
     config.optim !== "adamw_8bit" && { optim: "adamw_8bit" },
     largeCopy && { refPrecision: "bf16" },
+    updatesPerRollout > 1 && { stepsPerGeneration: accumulation },
     config.promptsPerStep > 1 && { promptsPerStep: half(config.promptsPerStep) },
+    config.promptsPerStep === 1 &&
+      stepsPerGeneration === undefined &&
+      accumulation > 1 && { gradientAccumulationSteps: half(accumulation) },
     pixels > fewerPixels && { maxPixels: fewerPixels },
     config.maxCompletionLength > 1 && { maxCompletionLength: half(config.maxCompletionLength) },
   ];

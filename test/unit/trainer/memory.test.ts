@@ -274,6 +274,19 @@ describe("advice", () => {
     expect(asked().every(({ train, stochasticRounding }) => train === "full" || !stochasticRounding)).toBe(true);
   });
 
+  it("tries rollouts of fewer questions, however they are made up", async () => {
+    const tried = async (more: Partial<EstimatedConfig>) => {
+      const { engine, run, asked } = await open();
+      const chosen = { ...config, promptsPerStep: 1, ...more };
+      await adviseOn(engine, run, chosen, await estimateMemory(engine, run, chosen));
+      return new Set(asked().map(({ prompts }) => prompts.length));
+    };
+    expect(await tried({ gradientAccumulationSteps: 6 })).toEqual(new Set([6, 3]));
+    // 3 / 2 steps per generation would be no whole number of updates.
+    expect(await tried({ gradientAccumulationSteps: 4, stepsPerGeneration: 3 })).toEqual(new Set([4]));
+    expect(await tried({ gradientAccumulationSteps: 2, stepsPerGeneration: 6 })).toEqual(new Set([6, 2]));
+  });
+
   it("undoes nothing that was asked for", async () => {
     const { engine, run, asked } = await open();
     const chosen = { ...config, freezePatterns: "visual", promptsPerStep: 1, maxCompletionLength: 1 };
