@@ -3,7 +3,16 @@
 // --resume each time, and compares the last checkpoint byte by byte, metrics.jsonl and completions.jsonl; times aside.
 // Usage: npm run kill-resume -- [--kills 25] [--seed 0] [--steps 40] [--signal SIGINT] [--out DIR] [-- options of train …]
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -194,7 +203,8 @@ export function compareRuns(expected, got) {
 }
 
 function filesOf(folder) {
-  return readdirSync(folder, { recursive: true }).map(String).sort();
+  const names = readdirSync(folder, { recursive: true }).map(String);
+  return names.filter((name) => statSync(join(folder, name)).isFile()).sort();
 }
 
 function sameBytes(expected, got, file) {

@@ -66,7 +66,8 @@ function adapterPart(trainable: MemoryEstimate["trainable"]): string {
 }
 
 function stepLine({ estimate, workload, numGenerations, maxCompletionLength, budget }: EstimateResult): string {
-  const { prompts, microBatches } = estimate;
+  const { prompts, microBatches, updatesPerRollout } = estimate;
+  const updates = updatesPerRollout === 1 ? "" : `${updatesPerRollout} updates, `;
   const tokens = prompts.map((prompt) => prompt.tokens);
   const pictures = prompts.map(({ grids }) => grids.length);
   const size = `${range(Math.min(...tokens), Math.max(...tokens))} tokens`;
@@ -75,7 +76,7 @@ function stepLine({ estimate, workload, numGenerations, maxCompletionLength, bud
   return (
     `a step: ${prompts.length} prompts of ${size} with ${shown} (${workload}), ` +
     `${numGenerations} completions of ${maxCompletionLength} tokens each; ` +
-    `${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"} of at most ${budget} tokens or one group`
+    `${updates}${microBatches} ${microBatches === 1 ? "micro-batch" : "micro-batches"} of at most ${budget} tokens or one group`
   );
 }
 
@@ -150,6 +151,7 @@ export function estimateJson(result: EstimateResult): Record<string, unknown> {
     max_completion_length: result.maxCompletionLength,
     max_tokens_per_microbatch: result.budget,
     micro_batches: estimate.microBatches,
+    updates_per_rollout: estimate.updatesPerRollout,
     phases: estimate.phases.map(({ name, use, total }) => ({ name, ...snakeKeys(use), total })),
     largest_phase: estimate.largestPhase,
     kept: estimate.kept,

@@ -9,6 +9,7 @@ import { formatTable } from "../report/format.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
+import { checkSeveralAnswers, evaluationSeed } from "../trainer/evaluation-sampling.js";
 import type { CliContext } from "./context.js";
 import { withModel } from "./open.js";
 import { printJson, StatusLine, warn } from "./output.js";
@@ -17,7 +18,7 @@ import { scoresToFile } from "./summary.js";
 export function register(program: Command, context: CliContext): void {
   const command = program
     .command("eval")
-    .description("answer a data set greedily and score the answers")
+    .description("answer a data set, greedily unless told otherwise, and score the answers")
     .option("--json", "print the scores as JSON");
   addConfigFlags(command, evalSchema);
   command.addHelpText(
@@ -26,6 +27,7 @@ export function register(program: Command, context: CliContext): void {
   );
   command.action(async (options: { json?: boolean }) => {
     const config = await readCommandConfig(command, evalSchema);
+    checkSeveralAnswers(config);
     if (config.answers !== undefined) await checkWritable(config.answers);
     const evaluation = await runEvaluation(config, context);
     if (config.answers !== undefined) await writeAnswers(config.answers, evaluation.answers);
@@ -53,6 +55,9 @@ async function runEvaluation(config: EvalConfig, context: CliContext): Promise<E
           maxCompletionLength: config.maxCompletionLength,
           promptSuffix: config.promptSuffix,
           batchSize: config.evalBatchSize,
+          temperature: config.evalTemperature,
+          numGenerations: config.numGenerationsEval,
+          seed: evaluationSeed(config),
           step: 0,
           signal,
           onProgress: (fraction) => status.show(`${Math.round(fraction * 100)} % of ${rows.length} rows`),
@@ -72,14 +77,20 @@ function warnOf(evaluation: Evaluation, context: CliContext): Evaluation {
 }
 
 function toJson({ scores, metrics, answers }: Evaluation): unknown {
-  return { rows: answers.length, ...scoresToFile(scores), metrics };
+  return { rows: rowsOf(answers), ...scoresToFile(scores), metrics };
+}
+
+/** Rows that were answered, each once or several times. */
+function rowsOf(answers: readonly EvaluatedAnswer[]): number {
+  return answers.filter(({ sample }) => sample === 0).length;
 }
 
 function print({ scores, metrics, answers }: Evaluation, context: CliContext): void {
   const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
   const table = [
-    ["rows", String(answers.length)],
+    ["rows", String(rowsOf(answers))],
     ["mean reward", scores.reward.toFixed(3)],
+    ...(metrics.eval_reward_best === undefined ? [] : [["  best of each row", metrics.eval_reward_best.toFixed(3)]]),
     ...Object.entries(metrics)
       .filter(([name]) => name.startsWith("eval_rewards/"))
       .map(([name, value]) => [`  ${name.slice("eval_rewards/".length).replace("/mean", "")}`, value.toFixed(3)]),
@@ -102,9 +113,10 @@ async function checkWritable(path: string): Promise<void> {
 
 async function writeAnswers(path: string, answers: readonly EvaluatedAnswer[]): Promise<void> {
   const lines = answers.map(
-    ({ row, completion, rewards, reward, nameRight, numberRight, formatRight, tokens, finishReason }) =>
+    ({ row, sample, completion, rewards, reward, nameRight, numberRight, formatRight, tokens, finishReason }) =>
       JSON.stringify({
         id: row.id,
+        sample,
         completion,
         solution: row.solution,
         rewards,

@@ -30,7 +30,7 @@ export function summaryOf(before: HeldOutScores, after: HeldOutScores, state: Re
     after: scoresToFile(after),
     steps: state.step,
     train_seconds: Math.round(state.seconds * 10) / 10,
-    max_sampling_logp_difference: differences.length === 0 ? null : Math.max(...differences),
+    max_sampling_logp_difference: differences.length === 0 ? null : differences.reduce((a, b) => Math.max(a, b)),
   };
 }
 

@@ -1,40 +1,32 @@
 import { z } from "zod";
-import { modelFields, profileField } from "./common.js";
-import { rewardFields } from "./reward-fields.js";
+import { modelFields, profileField, seedField } from "./common.js";
+import { dataFields } from "./data-fields.js";
+import { evaluationFields } from "./evaluation-fields.js";
+import { hasWeightPerReward, rewardFields, WEIGHT_PER_REWARD } from "./reward-fields.js";
+import { rolloutFields } from "./rollout-fields.js";
 
-/** `vlmr1-native eval`. */
+const { imageFolders, promptSuffix } = dataFields;
+const { evalBatchSize, evalTemperature, numGenerationsEval } = evaluationFields;
+
+/** `vlmr1-native eval`: what it shares with the evaluations of a run has the same names and defaults. */
 export const evalSchema = z
   .object({
     ...modelFields,
-    dataset: z
-      .string()
-      .min(1)
-      .meta({
-        description: "conversations JSON or JSONL; several as a.json:b.jsonl",
-        aliases: ["data", "evalDataset", "dataFilePaths"],
-      }),
-    imageFolders: z
-      .array(z.string())
-      .optional()
-      .describe("folder of relative picture paths: one for all data files or one each (default: the file's own)"),
-    promptSuffix: z.string().default("").describe("written after every question"),
+    dataset: dataFields.dataset.meta({
+      ...dataFields.dataset.meta(),
+      aliases: ["data", "evalDataset", "dataFilePaths"],
+    }),
+    imageFolders,
+    promptSuffix,
     ...rewardFields,
-    maxCompletionLength: z
-      .int()
-      .min(1)
-      .default(256)
-      .meta({ description: "most tokens of an answer", aliases: ["maxNewTokens"] }),
-    evalBatchSize: z
-      .int()
-      .min(1)
-      .default(16)
-      .describe("questions that are answered at once; the next ones join as others end"),
+    maxCompletionLength: rolloutFields.maxCompletionLength,
+    evalBatchSize,
+    evalTemperature,
+    numGenerationsEval,
+    ...seedField,
     answers: z.string().optional().describe("write every answer with its scores to this file, as JSONL"),
     ...profileField(),
   })
-  .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
-    path: ["rewardWeights"],
-    message: "expected one weight per reward",
-  });
+  .refine(hasWeightPerReward, WEIGHT_PER_REWARD);
 
 export type EvalConfig = z.output<typeof evalSchema>;

@@ -17,3 +17,15 @@ export const rewardFields = {
   rewardConcurrency: z.int().min(1).default(64).describe("calls of one reward that may wait for an answer at once"),
   rewardRetries: z.int().min(0).default(0).describe("how often a call that failed is repeated, with growing pauses"),
 };
+
+/** For `refine` of a schema with these fields. */
+export function hasWeightPerReward({ rewards, rewardWeights }: Judged): boolean {
+  return rewardWeights === undefined || rewardWeights.length === rewards.length;
+}
+
+export const WEIGHT_PER_REWARD = { path: ["rewardWeights"], message: "expected one weight per reward" };
+
+interface Judged {
+  rewards: readonly string[];
+  rewardWeights?: readonly number[] | undefined;
+}

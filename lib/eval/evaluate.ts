@@ -1,5 +1,6 @@
 import type { Row } from "../data/datasets/index.js";
 import { type EncodedRow, encodeRows, type RowFailure } from "../data/encode-rows.js";
+import { neighbours } from "../data/neighbours.js";
 import type { GenerateOptions, Model, NativeCompletion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { Processor } from "../processing/index.js";
@@ -9,6 +10,7 @@ import { formatReward } from "../rewards/format.js";
 import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
+import { weightedSum } from "../rewards/weighted-sum.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
 export interface EvaluateParts {
@@ -167,7 +169,7 @@ async function answer(
       sample,
       completion,
       rewards: Object.fromEntries(scorer.rewards.map(({ name }, i) => [name, values[i] ?? null])),
-      reward: weightedSum(values, rewardWeights),
+      reward: numberOrNull(weightedSum(values, rewardWeights)),
       ...judge(completion, row.solution),
       tokens: own.tokens.length,
       finishReason: own.finishReason,
@@ -191,7 +193,7 @@ async function generate(
 ): Promise<NativeCompletion[][]> {
   const sampling = { temperature, maxNewTokens: maxCompletionLength, stopTokens: processor.generation.stopTokens };
   const answers: NativeCompletion[][] = [];
-  for (const run of temperature === 0 ? [batch] : neighbours(batch)) {
+  for (const run of temperature === 0 ? [batch] : neighbours(batch, ({ place }) => place)) {
     const done = answers.length;
     const request: GenerateOptions = {
       prompts: run.map(({ prompt }) => prompt),
@@ -208,17 +210,6 @@ async function generate(
   return answers;
 }
 
-/** Runs of rows whose places follow one another: one unless a row was left out. */
-function neighbours(batch: readonly PlacedRow[]): PlacedRow[][] {
-  const runs: PlacedRow[][] = [];
-  for (const row of batch) {
-    const last = runs.at(-1);
-    if (last?.at(-1)?.place === row.place - 1) last.push(row);
-    else runs.push([row]);
-  }
-  return runs;
-}
-
 function judge(completion: string, solution: string) {
   const answer = firstAnswer(completion);
   const expected = expectedAnswer(solution);
@@ -229,7 +220,6 @@ function judge(completion: string, solution: string) {
   };
 }
 
-function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number | null {
-  const present = values.flatMap((value, index) => (value === null ? [] : [value * (weights?.[index] ?? 1)]));
-  return present.length === 0 ? null : present.reduce((sum, value) => sum + value, 0);
+function numberOrNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
 }

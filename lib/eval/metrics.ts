@@ -59,7 +59,8 @@ function severalAnswers(answers: readonly EvaluatedAnswer[]): Record<string, num
     byRow.set(row, rewards);
   }
   const groups = [...byRow.values()].filter((rewards) => rewards.length > 0);
-  const deviations = groups.map(deviation);
+  // One answer alone does not differ from any.
+  const deviations = groups.filter((rewards) => rewards.length > 1).map(deviation);
   return {
     eval_reward_std: average(deviations),
     eval_reward_best: average(groups.map((rewards) => Math.max(...rewards))),
@@ -68,11 +69,13 @@ function severalAnswers(answers: readonly EvaluatedAnswer[]): Record<string, num
 }
 
 function lengthMetrics(kind: "" | "terminated_", lengths: readonly number[]): Record<string, number> {
-  const none = lengths.length === 0;
+  // A data set may have more rows than a call has arguments.
+  const extreme = (better: (a: number, b: number) => number) =>
+    lengths.length === 0 ? Number.NaN : lengths.reduce((a, b) => better(a, b));
   return {
     [`eval_completions/mean_${kind}length`]: average(lengths),
-    [`eval_completions/min_${kind}length`]: none ? Number.NaN : Math.min(...lengths),
-    [`eval_completions/max_${kind}length`]: none ? Number.NaN : Math.max(...lengths),
+    [`eval_completions/min_${kind}length`]: extreme(Math.min),
+    [`eval_completions/max_${kind}length`]: extreme(Math.max),
   };
 }
 

@@ -31,6 +31,8 @@ export async function callReward(
   options: CallOptions,
 ): Promise<CallResult> {
   const { retries, retryPause, signal } = options;
+  // Those who waited for their turn when the batch was given up are not called any more.
+  if (signal.aborted) return { failure: "was not called: the batch was given up" };
   for (let failures = 0; ; failures += 1) {
     const result = await tryOnce((own) => compute(completion, row, { ...context, signal: own }), options);
     if (typeof result !== "object" || result === null) return result;

@@ -1,3 +1,5 @@
+import { weightedSum } from "../rewards/weighted-sum.js";
+
 export type ScaleRewards = "group" | "batch" | "none";
 
 export type RewardAggregation = "sum_then_normalize" | "normalize_then_sum";
@@ -94,15 +96,6 @@ function standardize(values: readonly number[]): number[] {
   const average = mean(values);
   const std = deviation(values);
   return values.map((value) => (value - average) / (std + EPSILON));
-}
-
-function weightedSum(values: readonly (number | null)[], weights: readonly number[] | undefined): number {
-  let sum = Number.NaN;
-  for (const [index, value] of values.entries()) {
-    if (value === null || Number.isNaN(value)) continue;
-    sum = (Number.isNaN(sum) ? 0 : sum) + value * (weights?.[index] ?? 1);
-  }
-  return sum;
 }
 
 /**

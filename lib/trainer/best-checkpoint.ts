@@ -4,6 +4,7 @@ import type { RunConfig } from "../config/train-schema.js";
 import { VlmR1Error } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
 import { checkpointName } from "./checkpoint-folder.js";
+import { checkSeveralAnswers } from "./evaluation-sampling.js";
 import type { BestEvaluation, TrainerState } from "./state.js";
 
 /** Says which checkpoint of a run is the best, for people and other programs; a run itself asks trainer.json. */
@@ -34,7 +35,7 @@ export function checkMetricName(name: string, known: readonly string[]): void {
 
 /** What needs evaluations must get them. `hasEvalData`: whether rows are held out. Throws `ERR_CONFIG`. */
 export function checkEvaluationOptions(config: RunConfig, hasEvalData: boolean): void {
-  const { evalSteps, earlyStoppingPatience, loadBestModelAtEnd, numGenerationsEval, evalTemperature } = config;
+  const { evalSteps, earlyStoppingPatience, loadBestModelAtEnd } = config;
   if (evalSteps > 0 && !hasEvalData) {
     throw new VlmR1Error("ERR_CONFIG", `eval_steps is ${evalSteps}, but there is nothing to evaluate on`, {
       hint: "Give eval_dataset, or hold out a part of the data with val_split_ratio.",
@@ -49,13 +50,7 @@ export function checkEvaluationOptions(config: RunConfig, hasEvalData: boolean):
       hint: "Give eval_steps.",
     });
   }
-  if (numGenerationsEval > 1 && evalTemperature === 0) {
-    throw new VlmR1Error(
-      "ERR_CONFIG",
-      `num_generations_eval is ${numGenerationsEval}, but eval_temperature is 0: all answers would be the same`,
-      { hint: "Give eval_temperature, for example 1." },
-    );
-  }
+  checkSeveralAnswers(config);
 }
 
 /** Writes, or where there is no best one removes, best.json. */

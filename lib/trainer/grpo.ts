@@ -4,11 +4,11 @@ import type { Processor } from "../processing/index.js";
 import type { Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { Scorer } from "../rewards/score.js";
-import { computeAdvantages } from "./advantages.js";
 import { type BatchPlan, batchPlan } from "./batch-plan.js";
 import { EntropyControl } from "./entropy-control.js";
 import { GrpoStep } from "./grpo-step.js";
 import { type JudgedGroup, judge, scoreGroups } from "./judge.js";
+import { updatesOf } from "./micro-batches.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 import type { Reference } from "./reference.js";
 import { rollout } from "./rollout.js";
@@ -55,7 +55,7 @@ export class GrpoObjective implements Objective {
     const metrics = this.rolloutMetrics(sampled);
     const completions = completionRecords(sampled.all, judged, this.rewardNames);
     await context.onRollout?.({ step: plan.step + 1, completions, metrics });
-    const chunks = this.chunksOf(judged);
+    const chunks = updatesOf(judged, this.plan.promptsPerUpdate);
     return new GrpoStep({
       config,
       chunks,
@@ -116,28 +116,14 @@ export class GrpoObjective implements Objective {
     const { config } = this.parts;
     if (all.length === 0) return {};
     const values = all.flatMap(({ rewards }) => rewards);
-    // Of the rewards as they are, also where they are normalised before they are summed: those always have a mean of 0.
-    const { combined } = computeAdvantages(values, {
-      numGenerations: config.numGenerations,
-      weights: config.rewardWeights,
-    });
+    const sums = all.flatMap(({ reward }) => reward);
     const dropped = { "dynamic_sampling/dropped_groups": all.length - kept.length, "dynamic_sampling/rounds": rounds };
     return {
-      ...rewardMetrics(this.rewardNames, values, combined),
+      ...rewardMetrics(this.rewardNames, values, sums),
       frac_reward_zero_std: judge(all, config).zeroStdShare,
       ...lengthMetrics(all.map(({ group }) => group)),
       ...(config.dynamicSampling ? dropped : {}),
     };
-  }
-
-  /** The groups of each optimizer update. */
-  private chunksOf(judged: readonly JudgedGroup[]): JudgedGroup[][] {
-    const { promptsPerUpdate } = this.plan;
-    const chunks: JudgedGroup[][] = [];
-    for (let from = 0; from < judged.length; from += promptsPerUpdate) {
-      chunks.push(judged.slice(from, from + promptsPerUpdate));
-    }
-    return chunks;
   }
 
   private async referenceScores(groups: readonly JudgedGroup[], { signal }: StepContext) {

@@ -3,6 +3,7 @@ import type { NativeGroup } from "../engine/index.js";
 import { span } from "../report/spans.js";
 import { rewardImages } from "../rewards/images.js";
 import type { Scorer } from "../rewards/score.js";
+import { weightedSum } from "../rewards/weighted-sum.js";
 import { computeAdvantages } from "./advantages.js";
 import type { StepContext } from "./objective.js";
 import type { Group } from "./rollout.js";
@@ -12,7 +13,9 @@ export interface ScoredGroup {
   group: Group;
   /** Per reward. */
   rewards: (number | null)[][];
-  /** Weighted sum; NaN where no reward applies. */
+  /** Weighted sum of the rewards as they are; NaN where none applies. */
+  reward: number[];
+  /** What completions are compared by: the same, or with `normalize_then_sum` the sum of what is normalised. */
   combined: number[];
 }
 
@@ -45,11 +48,12 @@ export async function scoreGroups(
   for (const { reward, row, message } of failures) warn(`reward ${reward}, row ${row}: ${message}`);
   return perGroup(groups, config, (group, from, to) => {
     const rewards = values.slice(from, to);
-    return { group, rewards, combined: computeAdvantages(rewards, advantageOptions(config)).combined };
+    const { combined } = computeAdvantages(rewards, advantageOptions(config));
+    return { group, rewards, reward: rewards.map((own) => weightedSum(own, config.rewardWeights)), combined };
   });
 }
 
-/** Whether a group's completions differ in reward: only then does it say what to do more of. */
+/** Whether a group's completions differ in what they are compared by: only then does it say what to do more of. */
 export function teaches({ combined }: ScoredGroup): boolean {
   const present = combined.filter((value) => !Number.isNaN(value));
   return present.some((value) => value !== present[0]);

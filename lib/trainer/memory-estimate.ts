@@ -4,8 +4,9 @@ import type { CallOptions, Engine, MemoryUse, NativeEstimate } from "../engine/i
 import { VlmR1Error } from "../errors/index.js";
 import { rowsPerCall } from "../eval/index.js";
 import type { PromptSize } from "../processing/index.js";
+import { batchPlan } from "./batch-plan.js";
 import type { EstimatedModel } from "./estimated-model.js";
-import { packGroups } from "./micro-batches.js";
+import { packGroups, updatesOf } from "./micro-batches.js";
 import { longestPrompts, type PromptShape, shapeOf } from "./prompt-sizes.js";
 import { resolveTrainable, type Trainable, type TrainableConfig } from "./trainable.js";
 
@@ -17,6 +18,7 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "numGenerations"
     | "maxCompletionLength"
     | "promptsPerStep"
+    | "gradientAccumulationSteps"
     | "beta"
     | "minPixels"
     | "maxPixels"
@@ -29,7 +31,8 @@ export type EstimatedConfig = TrainableConfig & { maxTokensPerMicrobatch: number
     | "stochasticRounding"
     | "refPrecision"
     | "syncRefModel"
-  >;
+  > &
+  Partial<Pick<GrpoConfig, "stepsPerGeneration">>;
 
 /** All that an estimate needs and a configuration does not say. */
 export interface EstimatedRun extends EstimatedModel {
@@ -55,9 +58,12 @@ export interface MemoryEstimate {
   parameters: number;
   trainableParameters: number;
   trainable: Trainable;
-  /** Of one step. */
+  /** Of one step, which are those of a rollout. */
   prompts: PromptShape[];
+  /** Of one step, updated with all of its prompts once. */
   microBatches: number;
+  /** Optimizer updates that are made of different prompts of a rollout. */
+  updatesPerRollout: number;
   phases: PhaseEstimate[];
   largestPhase: PhaseName;
   kept: number;
@@ -82,10 +88,13 @@ export async function estimateMemory(
   const trainable = resolveTrainable(config, description, adapter);
   const prompts = promptsOf(run, config);
   const { numGenerations, maxCompletionLength } = config;
+  const { promptsPerUpdate, updatesPerRollout } = batchPlan(config);
   const keepStart = config.beta > 0 && adapter !== undefined;
   const sizes = prompts.map((prompt) => groupSize(prompt, config));
   const tokensOf = (index: number) => sizes[index] ?? 0;
-  const microBatches = packGroups([...prompts.keys()], config.maxTokensPerMicrobatch, tokensOf);
+  const microBatches = updatesOf([...prompts.keys()], promptsPerUpdate).flatMap((update) =>
+    packGroups(update, config.maxTokensPerMicrobatch, tokensOf),
+  );
   const native = await engine.estimate(
     {
       config: modelConfig,
@@ -116,13 +125,21 @@ export async function estimateMemory(
     },
     options,
   );
-  return { ...summaryOf(native, run.processBytes), trainable, prompts, microBatches: microBatches.length };
+  const counts = { microBatches: microBatches.length, updatesPerRollout };
+  return { ...summaryOf(native, run.processBytes), trainable, prompts, ...counts };
 }
 
 /** What the prompts and completions of a step depend on. */
 type StepConfig = Pick<
   EstimatedConfig,
-  "minPixels" | "maxPixels" | "promptsPerStep" | "numGenerations" | "maxCompletionLength" | "maxPromptLength"
+  | "minPixels"
+  | "maxPixels"
+  | "promptsPerStep"
+  | "gradientAccumulationSteps"
+  | "stepsPerGeneration"
+  | "numGenerations"
+  | "maxCompletionLength"
+  | "maxPromptLength"
 >;
 
 /** Packed tokens of the groups of the largest step. */
@@ -136,11 +153,11 @@ function groupSize({ tokens }: PromptShape, { numGenerations, maxCompletionLengt
 
 function promptsOf({ description, limits, prompts }: EstimatedRun, config: StepConfig): PromptShape[] {
   const { info } = description;
-  const { minPixels = limits.minPixels, maxPixels = limits.maxPixels, promptsPerStep, maxCompletionLength } = config;
+  const { minPixels = limits.minPixels, maxPixels = limits.maxPixels, maxCompletionLength } = config;
   const shapes = prompts.map((size) => shapeOf(size, info, { minPixels, maxPixels }));
   const room = info.maxPositionEmbeddings - maxCompletionLength;
   const allowed = config.maxPromptLength ?? room;
-  const longest = longestPrompts(shapes, promptsPerStep, Math.min(room, allowed));
+  const longest = longestPrompts(shapes, batchPlan(config).promptsPerRollout, Math.min(room, allowed));
   if (longest.length > 0) return longest;
   const tokens = Math.min(...shapes.map((shape) => shape.tokens));
   const got = shapes.length === 0 ? "no prompts" : `${tokens} tokens in the shortest`;

@@ -1,4 +1,5 @@
 import type { CallOptions, Engine } from "../engine/index.js";
+import { batchPlan } from "./batch-plan.js";
 import { type EstimatedConfig, type EstimatedRun, estimateMemory, type MemoryEstimate } from "./memory-estimate.js";
 
 /** Options that make a run smaller, and what it then needs. */
@@ -25,7 +26,10 @@ export interface GroupSearch {
   limit: number;
   /** Of the longest prompt. */
   promptTokens: number;
-  config: Pick<EstimatedConfig, "maxCompletionLength" | "maxTokensPerMicrobatch" | "promptsPerStep">;
+  config: Pick<
+    EstimatedConfig,
+    "maxCompletionLength" | "maxTokensPerMicrobatch" | "promptsPerStep" | "gradientAccumulationSteps"
+  >;
 }
 
 /**
@@ -35,11 +39,12 @@ export interface GroupSearch {
  */
 export async function largestGroup(search: GroupSearch): Promise<number | undefined> {
   const { promptTokens, config } = search;
-  const { maxCompletionLength, maxTokensPerMicrobatch, promptsPerStep } = config;
+  const { maxCompletionLength, maxTokensPerMicrobatch } = config;
+  const { promptsPerUpdate } = batchPlan(config);
   let end = LARGEST_GROUP;
-  for (let together = 1; together <= promptsPerStep && end >= SMALLEST_GROUP; together += 1) {
+  for (let together = 1; together <= promptsPerUpdate && end >= SMALLEST_GROUP; together += 1) {
     const tooLarge = (maxTokensPerMicrobatch / (together + 1) - promptTokens) / maxCompletionLength;
-    const least = together === promptsPerStep ? SMALLEST_GROUP : Math.max(SMALLEST_GROUP, Math.floor(tooLarge) + 1);
+    const least = together === promptsPerUpdate ? SMALLEST_GROUP : Math.max(SMALLEST_GROUP, Math.floor(tooLarge) + 1);
     if (least > end) continue;
     const found = await largestBetween(search, least, end);
     if (found !== undefined) return found;
@@ -109,7 +114,9 @@ function changes(
   const copyPrecision = config.refPrecision === "auto" ? config.precision : config.refPrecision;
   const largeCopy = trainable.train === "full" && config.beta > 0 && copyPrecision !== "bf16";
   const half = (value: number) => Math.ceil(value / 2);
-  const completions = config.numGenerations * config.promptsPerStep;
+  const { promptsPerRollout, updatesPerRollout } = batchPlan(config);
+  const completions = config.numGenerations * promptsPerRollout;
+  const { gradientAccumulationSteps: accumulation, stepsPerGeneration } = config;
   const atOnce = config.maxNumSeqs === 0 ? completions : Math.min(config.maxNumSeqs, completions);
   const list: (Partial<EstimatedConfig> | false)[] = [
     !config.gradientCheckpointing && { gradientCheckpointing: true },
@@ -121,7 +128,11 @@ function changes(
     trainable.train === "full" && !config.stochasticRounding && { precision: "bf16", stochasticRounding: true },
     config.optim !== "adamw_8bit" && { optim: "adamw_8bit" },
     largeCopy && { refPrecision: "bf16" },
+    updatesPerRollout > 1 && { stepsPerGeneration: accumulation },
     config.promptsPerStep > 1 && { promptsPerStep: half(config.promptsPerStep) },
+    config.promptsPerStep === 1 &&
+      stepsPerGeneration === undefined &&
+      accumulation > 1 && { gradientAccumulationSteps: half(accumulation) },
     pixels > fewerPixels && { maxPixels: fewerPixels },
     config.maxCompletionLength > 1 && { maxCompletionLength: half(config.maxCompletionLength) },
   ];

@@ -4,20 +4,14 @@ import { evaluationMetricNames } from "../eval/index.js";
 import type { DownloadProgress } from "../hub/index.js";
 import type { RunStart } from "../report/index.js";
 import { checkTraceTarget, tracePath } from "../report/profile-trace.js";
-import {
-  bestMetricName,
-  checkEvaluationOptions,
-  checkMetricName,
-  comparableBest,
-  writeBestFile,
-} from "./best-checkpoint.js";
+import { bestMetricName, checkMetricName, comparableBest, writeBestFile } from "./best-checkpoint.js";
 import { budgetToResume } from "./micro-batch-budget.js";
 import { namesToResume, withCommits } from "./model-names.js";
 import { firstProfiled, Profiler } from "./profiler.js";
 import { findResumePoint, type ResumePoint, resumeRun } from "./resume.js";
 import type { OpenRun, RunHost } from "./run.js";
 import { claimRunFolder, clearRunFolder, writeRunConfig } from "./run-folder.js";
-import { makeParts } from "./run-parts.js";
+import { makeParts, sameSchedule } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
@@ -50,7 +44,7 @@ export async function openRun(host: RunHost, signal: AbortSignal | undefined): P
 async function startRun(host: RunHost, session: Session, from: ResumePoint | undefined): Promise<OpenRun> {
   const { options, outputDir } = host;
   const { config } = options.plan;
-  checkEvaluation(host, session);
+  checkMetric(host, session);
   await checkTargets(config, session);
   const { source } = session;
   const inputs = [source.directory, source.adapter, from?.checkpoints.at(-1)?.path];
@@ -68,6 +62,7 @@ async function startRun(host: RunHost, session: Session, from: ResumePoint | und
     watch: options.plan.objective === "grpo" ? new Watch(options.plan.config) : undefined,
     weightsOf: 0,
     wholeAfter: 0,
+    running: false,
     busy: false,
     saving: Promise.resolve(),
     waiting: [],
@@ -87,10 +82,9 @@ export async function announceRun(run: OpenRun): Promise<void> {
   await run.events.flush();
 }
 
-/** Before hours of training: what evaluations are needed for, and whether there are any. */
-function checkEvaluation({ options }: RunHost, { evalRows, scorer }: Session): void {
+/** Before hours of training. */
+function checkMetric({ options }: RunHost, { scorer }: Session): void {
   const { config } = options.plan;
-  checkEvaluationOptions(config, evalRows !== undefined);
   if (config.evalSteps === 0) return;
   const rewards = scorer.rewards.map(({ name }) => name);
   checkMetricName(bestMetricName(config), evaluationMetricNames(rewards, config.numGenerationsEval));
@@ -99,7 +93,13 @@ function checkEvaluation({ options }: RunHost, { evalRows, scorer }: Session): v
 async function goOn(run: OpenRun, from: ResumePoint): Promise<void> {
   const { parts, events, outputDir, options } = run;
   const warn = (message: string) => events.warn(message);
-  const { state, checkpoint } = await resumeRun(from, run.session, run.state, warn);
+  const { state, planned, checkpoint } = await resumeRun(from, run.session, run.state, warn);
+  if (!sameSchedule(options.plan.config, state.step, planned, state.totalSteps)) {
+    warn(
+      `the run was to have ${planned} steps, now ${state.totalSteps}: the ${state.step} that are done had the learning ` +
+        "rates of that course, so it is another than it would have been",
+    );
+  }
   run.state = state;
   if (from.own) run.checkpoint = checkpoint;
   run.evaluationsSaved = state.evaluations.length;

@@ -53,6 +53,8 @@ export async function findResumePoint(
 
 export interface Resumed {
   state: TrainerState;
+  /** Steps that the run was to have when the checkpoint was written. */
+  planned: number;
   checkpoint: Checkpoint;
 }
 
@@ -81,7 +83,7 @@ export async function resumeRun(
       const state = { ...stored, totalSteps, options };
       if (named && own) await goBack(runFolder, checkpoint, warn);
       if (!own) leaveBest(state, runFolder, warn);
-      return { state, checkpoint };
+      return { state, planned: stored.totalSteps, checkpoint };
     } catch (error) {
       if (named || (error instanceof VlmR1Error && error.code === "ERR_CONFIG")) throw error;
       last = error;

@@ -21,13 +21,18 @@ export function lengthMetrics(groups: readonly Group[]): Metrics {
   };
 }
 
-/** @param values Per completion, per reward. */
+/**
+ * As TRL logs them: of the weighted sums of the rewards as they are, also where advantages are made of others.
+ *
+ * @param values Per completion, per reward.
+ * @param sums Per completion.
+ */
 export function rewardMetrics(
   names: readonly string[],
   values: readonly (readonly (number | null)[])[],
-  combined: readonly number[],
+  sums: readonly number[],
 ): Metrics {
-  const metrics: Metrics = { reward: mean(combined), reward_std: deviation(combined) };
+  const metrics: Metrics = { reward: mean(sums), reward_std: deviation(sums) };
   for (const [index, name] of names.entries()) {
     const own = values.map((row) => row[index] ?? Number.NaN);
     metrics[`rewards/${name}/mean`] = mean(own);

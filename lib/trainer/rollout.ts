@@ -1,3 +1,4 @@
+import { neighbours } from "../data/neighbours.js";
 import type { Model, NativeCompletion, SamplingArgs } from "../engine/index.js";
 import type { Processor } from "../processing/index.js";
 import type { StepContext } from "./objective.js";
@@ -30,7 +31,7 @@ export async function rollout(
   { signal, onProgress }: StepContext,
 ): Promise<Group[]> {
   const groups: Group[] = [];
-  for (const run of consecutive(rows)) {
+  for (const run of neighbours(rows, ({ place }) => place.position)) {
     const completions = await model.generate({
       prompts: run.map(({ prompt }) => prompt),
       n: numGenerations,
@@ -51,15 +52,4 @@ export async function rollout(
     }
   }
   return groups;
-}
-
-/** Runs of neighbouring positions: one run unless a row was left out. */
-function consecutive(rows: readonly PlacedRow[]): PlacedRow[][] {
-  const runs: PlacedRow[][] = [];
-  for (const row of rows) {
-    const last = runs.at(-1);
-    if (last !== undefined && last.at(-1)?.place.position === row.place.position - 1) last.push(row);
-    else runs.push([row]);
-  }
-  return runs;
 }

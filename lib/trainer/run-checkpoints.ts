@@ -5,17 +5,37 @@ import { writeBestFile } from "./best-checkpoint.js";
 import { loadModelState, saveCheckpoint } from "./checkpoint.js";
 import { checkpointName, checkpointsFolder } from "./checkpoint-folder.js";
 import { isWhole, type OpenRun } from "./run.js";
+import type { TrainerState } from "./state.js";
 
-/** Writes a checkpoint of the run as it is, unless there is one; gives its folder. Before the first step there is none. */
-export async function saveRun(run: OpenRun): Promise<string | undefined> {
-  const { state, session, outputDir: runFolder, options, events, parts } = run;
-  const known = run.checkpoint?.step === state.step && run.evaluationsSaved === state.evaluations.length;
-  if (known || state.step === 0) return run.checkpoint?.path;
+/**
+ * Writes a checkpoint of the run as it is, unless there is one; gives its folder. Before the first step there is none,
+ * and of half a step there never is. One is written at a time: the loop and callers from outside may ask at once.
+ */
+export function saveRun(run: OpenRun): Promise<string | undefined> {
+  // At once: who is told of a checkpoint may ask for it, and must not wait for all to have been told.
+  if (!isDue(run)) return Promise.resolve(run.checkpoint?.path);
+  const saved = run.saving.then(() => (isDue(run) ? write(run) : run.checkpoint?.path));
+  run.saving = saved.catch(() => undefined);
+  return saved;
+}
+
+function isDue(run: OpenRun): boolean {
+  const { state, checkpoint, evaluationsSaved } = run;
+  const known = checkpoint?.step === state.step && evaluationsSaved === state.evaluations.length;
+  return !known && state.step > 0 && isWhole(run);
+}
+
+async function write(run: OpenRun): Promise<string> {
+  const { session, outputDir: runFolder, options, events, parts } = run;
+  // As it is now: an evaluation may be made while this is written.
+  const state: TrainerState = structuredClone({
+    ...run.state,
+    objectiveState: parts.objective.state(),
+    guards: parts.guards.state(),
+    watch: run.watch?.state() ?? {},
+  });
   const { saveDtype: dtype, saveTotalLimit: keep, maxShardSize } = options.plan.config;
   const { model, adapter, reference } = session;
-  state.objectiveState = parts.objective.state();
-  state.guards = parts.guards.state();
-  state.watch = run.watch?.state() ?? {};
   const warn = (message: string) => events.warn(message);
   run.checkpoint = await span("checkpoint", () =>
     saveCheckpoint({
@@ -34,9 +54,7 @@ export async function saveRun(run: OpenRun): Promise<string | undefined> {
 /** For callers outside of the loop: at once where the weights are those of a whole step, else after the step at hand. */
 export function requestSave(run: OpenRun): Promise<string | undefined> {
   if (run.busy) return new Promise((resolve) => run.waiting.push(resolve));
-  const saved = run.saving.then(() => saveRun(run));
-  run.saving = saved.catch(() => undefined);
-  return saved;
+  return saveRun(run);
 }
 
 /** Saves for those who wait for it; their errors are theirs. */
@@ -44,7 +62,7 @@ export async function saveForWaiting(run: OpenRun): Promise<void> {
   await run.saving;
   const waiting = run.waiting.splice(0);
   if (waiting.length === 0) return;
-  const saved = isWhole(run) ? saveRun(run) : Promise.resolve(run.checkpoint?.path);
+  const saved = saveRun(run);
   for (const resolve of waiting) resolve(saved);
   await saved.catch(() => undefined);
 }

@@ -3,12 +3,9 @@ import { type EvaluateOptions, type Evaluation, evaluate } from "../eval/index.j
 import { span } from "../report/spans.js";
 import { bestMetricName, checkMetricName, greaterIsBetter, isBetter } from "./best-checkpoint.js";
 import { countWithoutBetter, type EarlyStoppingOptions, earlyStopReason } from "./early-stopping.js";
-import { RandomStream } from "./random.js";
+import { evaluationSeed } from "./evaluation-sampling.js";
 import type { OpenRun } from "./run.js";
 import { finite } from "./state.js";
-
-/** Keeps the answers of evaluations apart from other random numbers of the same seed. */
-const EVALUATION = 2;
 
 /** Answers to the held-out data with the weights as they are, scored and told. Throws `ERR_CONFIG` without such data. */
 export async function evaluateRun(run: OpenRun, signal: AbortSignal | undefined): Promise<Evaluation> {
@@ -78,7 +75,7 @@ async function answerHeldOut(run: OpenRun, signal: AbortSignal | undefined): Pro
     batchSize: config.evalBatchSize,
     temperature: config.evalTemperature,
     numGenerations: config.numGenerationsEval,
-    seed: new RandomStream(config.seed, EVALUATION).next(),
+    seed: evaluationSeed(config),
     step: weightsOf,
     signal,
     onProgress: (fraction) => events.emitNow("progress", { phase: "evaluating", fraction }),

@@ -51,10 +51,23 @@ function makeObjective(plan: RunPlan, session: Session): Objective {
     : new SftObjective({ processor, rows, promptsPerStep, maxTokensPerMicrobatch, maxTokens: room });
 }
 
+function scheduleOf(config: RunPlan["config"], totalSteps: number) {
+  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, warmupSteps, warmupRatio, learningRate } = config;
+  return { kind, kwargs, totalSteps, warmupSteps, warmupRatio, baseLearningRate: learningRate };
+}
+
+/** Whether the learning rates of the steps that are done would have been the same with another number of steps. */
+export function sameSchedule(config: RunPlan["config"], done: number, before: number, now: number): boolean {
+  if (before === now) return true;
+  const rate = (step: number, total: number) =>
+    learningRateAt(step, { ...scheduleOf(config, total), learningRate: config.learningRate });
+  for (let step = 0; step < done; step += 1) if (rate(step, before) !== rate(step, now)) return false;
+  return true;
+}
+
 function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
   const { learningRate: base, visionLearningRate: vision = base, mergerLearningRate: merger = base } = config;
-  const { lrSchedulerType: kind, lrSchedulerKwargs: kwargs, warmupSteps, warmupRatio } = config;
-  const schedule = { kind, kwargs, totalSteps, warmupSteps, warmupRatio, baseLearningRate: base };
+  const schedule = scheduleOf(config, totalSteps);
   const rate = (learningRate: number) => learningRateAt(step, { ...schedule, learningRate });
   return {
     learningRate: { vision: rate(vision), merger: rate(merger), language: rate(base) },

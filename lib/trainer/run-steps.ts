@@ -27,7 +27,10 @@ type Ending = Pick<RunEnd, "status" | "reason">;
  */
 export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGenerator<StepReport, void, void> {
   const { signal } = options;
+  checkReady(run);
+  run.running = true;
   let ending: Ending = { status: "interrupted" };
+  let thrown = false;
   try {
     await noteStatus(run, "running");
     // What was due after the last step, where it was interrupted.
@@ -42,12 +45,28 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
     }
     ending = await conclude(run, options);
   } catch (error) {
+    thrown = true;
     if (isAbort(error, signal)) throw signal?.aborted ? abortReason(signal) : error;
     ending = { status: "failed" };
     throw await failed(run, error);
   } finally {
-    await end(run, ending);
+    await end(run, ending, thrown).finally(() => {
+      run.running = false;
+    });
   }
+}
+
+/** Two loops would take the same steps at once, and half a step cannot be gone on from. */
+function checkReady(run: OpenRun): void {
+  if (run.running) {
+    throw new VlmR1Error("ERR_STATE", "this trainer's run is under way", {
+      hint: "Wait for its end, or use a trainer with another output_dir.",
+    });
+  }
+  if (isWhole(run)) return;
+  throw new VlmR1Error("ERR_STATE", `step ${run.state.step + 1} has failed between two of its updates`, {
+    hint: "Go on from the last checkpoint in a new trainer with resume: true (--resume).",
+  });
 }
 
 function whyStop(run: OpenRun, { stopReason }: StepsOptions): string | undefined {
@@ -96,8 +115,11 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
     return report;
   } finally {
     run.busy = false;
-    await events.flush();
-    await saveForWaiting(run);
+    try {
+      await events.flush();
+    } finally {
+      await saveForWaiting(run);
+    }
   }
 }
 
@@ -154,7 +176,8 @@ function codeOf(cause: unknown): string {
   return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
 }
 
-async function end(run: OpenRun, { status, reason }: Ending): Promise<void> {
+/** `thrown`: the caller must hear of what ended the run, and not of what went wrong after it. */
+async function end(run: OpenRun, { status, reason }: Ending, thrown: boolean): Promise<void> {
   const { events, state } = run;
   try {
     if (status === "interrupted" && isWhole(run)) await saveRun(run);
@@ -162,10 +185,13 @@ async function end(run: OpenRun, { status, reason }: Ending): Promise<void> {
   } finally {
     await noteStatus(run, status, reason).catch((error: Error) => {
       if (status === "finished") throw error;
-      // The caller must hear of what ended the run.
       events.warn(error.message);
     });
     await events.flush();
-    await events.emit("end", { status, step: state.step, checkpoint: run.checkpoint?.path, reason });
+    await events.emit("end", { status, step: state.step, checkpoint: run.checkpoint?.path, reason }).catch((error) => {
+      if (!thrown) throw error;
+      events.warn(error instanceof Error ? error.message : String(error));
+    });
+    await events.flush();
   }
 }

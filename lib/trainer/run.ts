@@ -32,9 +32,11 @@ export interface OpenRun extends RunHost {
   weightsOf: number;
   /** Updates when the last whole step was done: weights of half a step are never saved. */
   wholeAfter: number;
+  /** `run()` is being gone through. */
+  running: boolean;
   /** A step is at work, and callbacks that may save are not being called. */
   busy: boolean;
-  /** A checkpoint that is being written for someone else than the loop; never rejects. */
+  /** The checkpoint that is being written, behind those before it; never rejects. */
   saving: Promise<unknown>;
   /** Those who wait for a checkpoint after the step at hand. */
   waiting: ((saved: Promise<string | undefined>) => void)[];

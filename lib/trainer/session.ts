@@ -1,4 +1,5 @@
 import { type ModelNames, type ModelSource, resolveModelSource } from "../adapters/index.js";
+import type { FileRows } from "../data/datasets/index.js";
 import { Engine } from "../engine/index.js";
 import type { FetchOptions } from "../hub/index.js";
 import type { Processor } from "../processing/index.js";
@@ -17,8 +18,6 @@ export interface Session extends Policy, RunData {
   engine: Engine;
   ownsEngine: boolean;
   source: ModelSource;
-  /** Rows that were left out before the run for their length; those are not in `rows`. */
-  overlong: number;
   scorer: Scorer;
 }
 
@@ -48,12 +47,13 @@ export async function openSession(
   const ownsEngine = options.engine === undefined;
   try {
     const { plan } = options;
-    let data = { ...read, overlong: 0 };
+    let data: FileRows = read;
     const beforeLoading = async (processor: Processor) => {
       const { maxPromptLength, promptSuffix } = config;
       if (maxPromptLength !== undefined) {
         const limits = { maxPromptLength, promptSuffix, signal, onProgress: onMeasured };
-        data = { ...data, ...(await leaveOutOverlong(data, processor, limits, warn)) };
+        const { rows, files } = await leaveOutOverlong(data, processor, limits, warn);
+        data = { rows, files };
       }
       return planMemory({ engine, source, plan, budget, rows: data.rows, warn, signal }, processor);
     };

@@ -167,3 +167,66 @@ test("sft writes a model that eval scores", async () => {
   expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object) }]);
   expect(jsonLines(readFileSync(answers, "utf8"))).toHaveLength(5);
 });
+
+test("eval samples the answers that the run's own evaluations would, and says that one answer has no best", async () => {
+  const outputDir = newRun();
+  const test = dataset("test", 4);
+  const sampled = ["--eval-temperature", "1", "--num-generations-eval", "3", "--seed", "5", "--eval-batch-size", "2"];
+  const common = ["--max-completion-length", "6", "--device=cpu", ...sampled];
+  const train = ["--model", MODEL, "--dataset", dataset("train", 4), "--eval-dataset", test, "--max-steps", "1"];
+  expect((await runCli(["sft", ...train, ...common, "--output-dir", outputDir])).code).toBe(0);
+  const { after } = JSON.parse(readFileSync(join(outputDir, "summary.json"), "utf8")) as { after: object };
+  const answers = join(folder, "sampled.jsonl");
+  const model = join(outputDir, "checkpoints", "step-000001");
+  const evaluated = ["eval", "--model", model, "--dataset", test, ...common];
+  const scored = await runCli([...evaluated, "--answers", answers, "--json"]);
+  const [result] = jsonLines(scored.stdout);
+  expect(result).toEqual({
+    rows: 4,
+    ...after,
+    metrics: expect.objectContaining({ eval_reward_best: expect.anything() }),
+  });
+  const written = jsonLines(readFileSync(answers, "utf8"));
+  expect(written.map(({ sample }) => sample)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+  expect(new Set(written.map(({ completion }) => completion)).size).toBeGreaterThan(4);
+  expect((await runCli(evaluated)).stdout).toMatch(/^rows +4\nmean reward .*\n +best of each row /);
+  const greedy = await runCli([...evaluated, "--eval-temperature", "0"]);
+  expect(greedy).toMatchObject({ code: 2, stderr: expect.stringContaining("num_generations_eval is 3, but") });
+});
+
+test("a held-out split is scored before and after, is never trained on, and stays the same when the run goes on", async () => {
+  const outputDir = newRun();
+  const read = (name: string) => JSON.parse(readFileSync(join(outputDir, name), "utf8")) as Record<string, unknown>;
+  const idsIn = (name: string) => Object.keys(read(name).answers as object).sort();
+  // Rows of one picture stay together: eight of as many pictures.
+  const all = JSON.parse(readFileSync(dataset("train", 400), "utf8")) as { image: string }[];
+  const rows = all.filter(({ image }, index) => all.findIndex((other) => other.image === image) === index).slice(0, 8);
+  expect(rows).toHaveLength(8);
+  const data = join(folder, "eight.json");
+  writeFileSync(data, JSON.stringify(rows));
+  const args = ["train", "--model", MODEL, "--dataset", data, "--val-split-ratio", "0.4", "--device=cpu"];
+  const size = [
+    "--max-completion-length",
+    "6",
+    "--prompts-per-step",
+    "2",
+    "--num-generations",
+    "2",
+    "--save-steps",
+    "1",
+  ];
+  const train = (...more: string[]) => runCli([...args, ...size, "--output-dir", outputDir, ...more]);
+  const first = await train("--num-train-epochs", "1");
+  expect(first.code).toBe(0);
+  expect(first.stdout).toContain("held-out");
+  const held = idsIn("before.json");
+  expect(held.length).toBeGreaterThan(0);
+  expect(idsIn("after.json")).toEqual(held);
+  const trained = new Set(jsonLines(readFileSync(join(outputDir, "completions.jsonl"), "utf8")).map(({ id }) => id));
+  expect(trained.size).toBe(8 - held.length);
+  for (const id of held) expect(trained.has(id)).toBe(false);
+  const { before } = read("summary.json");
+  expect((await train("--num-train-epochs", "2", "--resume")).code).toBe(0);
+  expect(idsIn("after.json")).toEqual(held);
+  expect(read("summary.json").before).toEqual(before);
+});

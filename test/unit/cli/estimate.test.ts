@@ -46,6 +46,7 @@ describe("estimate", () => {
       max_completion_length: 100,
       max_tokens_per_microbatch: 2200,
       micro_batches: 4,
+      updates_per_rollout: 1,
       largest_phase: "train",
       kept: 500,
       memory: 2e12,
@@ -61,6 +62,16 @@ describe("estimate", () => {
     ]);
     expect(result.peak).toBe(3.2e9 + 500 + (result.process as number));
     expect(result.process).toBeGreaterThan(20e6);
+  });
+
+  it("knows rollouts that several updates are made of", async () => {
+    const options = [...STEP, ...BUDGET, "--gradient-accumulation-steps", "2", "--steps-per-generation", "4"];
+    const result = await json([...options, "--memory", "2000GB"]);
+    // 8 prompts a step of accumulation, two of which make an update: 16 groups of 1100 tokens, two at a time, twice.
+    expect(result).toMatchObject({ updates_per_rollout: 2, micro_batches: 16 });
+    expect(result.prompts).toHaveLength(32);
+    const { stdout } = await runCli(["estimate", ...options]);
+    expect(stdout).toMatch(/^a step: 32 prompts of .*; 2 updates, 16 micro-batches of at most 2200 tokens/m);
   });
 
   it("says what makes a run smaller that does not fit, and which group would", async () => {

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { GenerateOptions, Model } from "../../../lib/engine/model.js";
-import { type EvaluateOptions, evaluate, evaluationMetricNames } from "../../../lib/eval/index.js";
+import {
+  type EvaluatedAnswer,
+  type EvaluateOptions,
+  evaluate,
+  evaluationMetricNames,
+} from "../../../lib/eval/index.js";
+import { metricsOf } from "../../../lib/eval/metrics.js";
 import type { Processor } from "../../../lib/processing/index.js";
 import { nameRewards } from "../../../lib/rewards/named.js";
 import { Scorer } from "../../../lib/rewards/score.js";
@@ -45,6 +51,39 @@ const options: EvaluateOptions = {
   ...{ rewardTimeLimit: 1000, maxCompletionLength: 9, promptSuffix: "", batchSize: 4, step: 0 },
   ...{ temperature: 1, numGenerations: 3, seed: 5 },
 };
+
+/** Answers to rows, by the rewards that they got. */
+function answered(rewards: readonly (number | null)[][]): EvaluatedAnswer[] {
+  return rows(rewards.length).flatMap((row, index) =>
+    (rewards[index] as (number | null)[]).map((reward, sample) => {
+      const right = { nameRight: false, numberRight: false, formatRight: false };
+      return { row, sample, completion: "", rewards: {}, reward, ...right, tokens: 1 + index, finishReason: "stop" };
+    }),
+  );
+}
+
+test("a question of which one answer could be judged has no deviation, and spoils that of no other", () => {
+  const metrics = metricsOf(
+    answered([
+      [1, 3],
+      [5, null],
+      [2, 2],
+    ]),
+    [],
+    2,
+  );
+  expect(metrics.eval_reward_std).toBeCloseTo(Math.SQRT2 / 2, 12);
+  expect(metrics).toMatchObject({ eval_reward_best: (3 + 5 + 2) / 3, eval_frac_reward_zero_std: 0.5 });
+});
+
+test("there may be more answers than a call may have arguments", () => {
+  const metrics = metricsOf(answered(Array.from({ length: 200_000 }, () => [1])), [], 1);
+  expect(metrics).toMatchObject({
+    "eval_completions/min_length": 1,
+    "eval_completions/max_length": 200_000,
+    "eval_completions/max_terminated_length": 200_000,
+  });
+});
 
 describe("several answers per question", () => {
   test("come from streams that are named by the question's place, also behind one that is left out", async () => {

@@ -169,3 +169,16 @@ test("an interruption ends pauses and calls that wait for their turn", async () 
   await expect(running).rejects.toThrow("enough");
   expect(calls).toBeLessThanOrEqual(4 + 1);
 });
+
+test("who still waits for a turn when the batch is given up is never called", async () => {
+  const controller = new AbortController();
+  const called: string[] = [];
+  const reward: RewardFunction = (completion) => {
+    called.push(completion);
+    if (called.length === 2) controller.abort(new Error("Ctrl-C"));
+    return new Promise(() => undefined);
+  };
+  const limits = { ...options, concurrency: 1, timeLimit: 30, signal: controller.signal };
+  await expect(scorer(reward).score(items(50), limits)).rejects.toThrow("Ctrl-C");
+  expect(called).toEqual(["0", "1"]);
+});

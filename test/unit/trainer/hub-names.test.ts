@@ -45,7 +45,7 @@ describe("a run with a model from the hub", () => {
     const first = hub.commit("org/moving", files);
     const outputDir = newRun();
     const engine = await banditEngine();
-    const trainer = banditRun(engine, outputDir, { model: "org/moving", maxSteps: 2 });
+    const trainer = banditRun(engine, outputDir, { lrSchedulerType: "constant", model: "org/moving", maxSteps: 2 });
     await runAll(trainer);
     await trainer.save(join(folder, "saved"));
     await trainer.dispose();
@@ -54,13 +54,24 @@ describe("a run with a model from the hub", () => {
 
     hub.commit("org/moving", { ...files, "tokenizer.json": "[]" });
     hub.reset();
-    const resumed = banditRun(engine, outputDir, { model: "org/moving", maxSteps: 3, resume: true });
+    const resumed = banditRun(engine, outputDir, {
+      lrSchedulerType: "constant",
+      model: "org/moving",
+      maxSteps: 3,
+      resume: true,
+    });
     expect(await runAll(resumed)).toHaveLength(1);
     expect(asked("/revision/")).toEqual([]);
 
     const messages: string[] = [];
     const reporters = [{ onWarning: (message: string) => void messages.push(message) }];
-    const other = banditRun(engine, outputDir, { model: "org/moving@main", maxSteps: 4, resume: true, reporters });
+    const other = banditRun(engine, outputDir, {
+      lrSchedulerType: "constant",
+      model: "org/moving@main",
+      maxSteps: 4,
+      resume: true,
+      reporters,
+    });
     expect(await runAll(other)).toHaveLength(1);
     expect(messages).toEqual([expect.stringContaining(`goes on with commit ${first} of org/moving`)]);
   });

@@ -27,6 +27,7 @@ const config: EstimatedConfig = {
   numGenerations: 4,
   maxCompletionLength: 16,
   promptsPerStep: 3,
+  gradientAccumulationSteps: 1,
   maxTokensPerMicrobatch: 200,
   beta: 0,
   refPrecision: "auto",
@@ -71,6 +72,32 @@ describe("an estimate", () => {
       microBatches: 2,
     });
     expect(estimate.phases.map(({ total }) => total)).toEqual([1e9, 1_188e6]);
+  });
+
+  it("samples the questions of a rollout at once, and packs those of each update for themselves", async () => {
+    const { engine, run, asked } = await open();
+    const small = { ...config, promptsPerStep: 1, maxTokensPerMicrobatch: 1000 };
+    const estimates = [
+      await estimateMemory(engine, run, { ...small, gradientAccumulationSteps: 3 }),
+      await estimateMemory(engine, run, { ...small, gradientAccumulationSteps: 2, stepsPerGeneration: 6 }),
+      // A rollout is enlarged to the update that is made of it.
+      await estimateMemory(engine, run, { ...small, gradientAccumulationSteps: 3, stepsPerGeneration: 1 }),
+    ];
+    const [once, thrice, enlarged] = asked();
+    expect(once?.prompts.map(({ tokens }) => tokens)).toEqual([60, 40, 20]);
+    expect(once?.microBatches).toEqual([[0, 1, 2]]);
+    expect(thrice?.prompts.map(({ tokens }) => tokens)).toEqual([60, 40, 20, 60, 40, 20]);
+    expect(thrice?.microBatches).toEqual([
+      [0, 1],
+      [2, 3],
+      [4, 5],
+    ]);
+    // Of 11 rows, 6 at a time.
+    expect(thrice?.earlierSteps).toBe(1);
+    expect(enlarged).toEqual(once);
+    expect(estimates.map(({ updatesPerRollout }) => updatesPerRollout)).toEqual([1, 3, 1]);
+    const crooked = estimateMemory(engine, run, { ...small, gradientAccumulationSteps: 2, stepsPerGeneration: 3 });
+    await expect(crooked).rejects.toMatchObject({ code: "ERR_CONFIG", message: /steps_per_generation: .*got 3/ });
   });
 
   it("follows what is trained, the reference and the held-out data", async () => {
@@ -191,7 +218,9 @@ describe("the largest group", () => {
       const together = Math.max(1, Math.min(promptsPerStep, Math.floor(maxTokensPerMicrobatch / group)));
       return 10 * n + together * group;
     };
-    return { peakOf, limit, promptTokens, config: { maxCompletionLength, maxTokensPerMicrobatch, promptsPerStep } };
+    // Two times four: the questions of an update.
+    const prompts = { promptsPerStep: promptsPerStep / 4, gradientAccumulationSteps: 4 };
+    return { peakOf, limit, promptTokens, config: { maxCompletionLength, maxTokensPerMicrobatch, ...prompts } };
   }
 
   it("is the largest of all that fit, though memory does not only grow", async () => {
@@ -243,6 +272,19 @@ describe("advice", () => {
     expect(asked()).toContainEqual(expect.objectContaining({ precision: "bf16", stochasticRounding: true }));
     expect(asked()).toContainEqual(expect.objectContaining({ precision: "auto", referencePrecision: "bf16" }));
     expect(asked().every(({ train, stochasticRounding }) => train === "full" || !stochasticRounding)).toBe(true);
+  });
+
+  it("tries rollouts of fewer questions, however they are made up", async () => {
+    const tried = async (more: Partial<EstimatedConfig>) => {
+      const { engine, run, asked } = await open();
+      const chosen = { ...config, promptsPerStep: 1, ...more };
+      await adviseOn(engine, run, chosen, await estimateMemory(engine, run, chosen));
+      return new Set(asked().map(({ prompts }) => prompts.length));
+    };
+    expect(await tried({ gradientAccumulationSteps: 6 })).toEqual(new Set([6, 3]));
+    // 3 / 2 steps per generation would be no whole number of updates.
+    expect(await tried({ gradientAccumulationSteps: 4, stepsPerGeneration: 3 })).toEqual(new Set([4]));
+    expect(await tried({ gradientAccumulationSteps: 2, stepsPerGeneration: 6 })).toEqual(new Set([6, 2]));
   });
 
   it("undoes nothing that was asked for", async () => {

@@ -138,22 +138,22 @@ describe("a run", () => {
   it("goes on with what it began with, chooses nothing anew, and says where it is given another", async () => {
     const engine = await banditEngine();
     const run = newRun();
-    await runAll(banditRun(engine, run, { maxSteps: 1 }));
+    await runAll(banditRun(engine, run, { lrSchedulerType: "constant", maxSteps: 1 }));
     // As if there had been less memory when it began.
     const began = { ...configOf(run), max_tokens_per_microbatch: 300 };
     writeFileSync(join(run, "config.yaml"), stringify(began));
     const warnings: string[] = [];
     const told = [...reporters, { onWarning: (message: string) => void warnings.push(message) }];
-    await runAll(banditRun(engine, run, { maxSteps: 2, resume: true, reporters: told }));
+    await runAll(banditRun(engine, run, { lrSchedulerType: "constant", maxSteps: 2, resume: true, reporters: told }));
     expect(starts.at(-1)).toMatchObject({ firstStep: 1, maxTokensPerMicrobatch: 300 });
     expect(configOf(run).max_tokens_per_microbatch).toBe(300);
     expect(warnings).toEqual([]);
     const given = { maxTokensPerMicrobatch: 400, resume: true };
-    await runAll(banditRun(engine, run, { maxSteps: 3, ...given, reporters: told }));
+    await runAll(banditRun(engine, run, { lrSchedulerType: "constant", maxSteps: 3, ...given, reporters: told }));
     expect(starts.at(-1)?.maxTokensPerMicrobatch).toBe(400);
     expect(warnings).toEqual([expect.stringMatching(/began with micro-batches of 300 tokens, and goes on with 400/)]);
     writeFileSync(join(run, "config.yaml"), stringify({ ...began, max_tokens_per_microbatch: -1 }));
-    const broken = runAll(banditRun(engine, run, { maxSteps: 4, resume: true }));
+    const broken = runAll(banditRun(engine, run, { lrSchedulerType: "constant", maxSteps: 4, resume: true }));
     await expect(broken).rejects.toMatchObject({
       code: "ERR_CONFIG",
       message: expect.stringMatching(/max_tokens_per_microbatch \(from .*config\.yaml\): expected at least 1, got -1/),

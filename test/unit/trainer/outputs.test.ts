@@ -71,12 +71,20 @@ describe("going on", () => {
     const outputDir = newFolder();
     const model = newFolder();
     cpSync(MODEL, model, { recursive: true });
-    await run(outputDir, lora);
+    await run(outputDir, { ...lora, lrSchedulerType: "constant" });
     const warnings: string[] = [];
     const reporters = [{ onWarning: (message: string) => void warnings.push(message) }];
-    await run(outputDir, { ...lora, model: `${MODEL}/.`, maxSteps: 2, resume: true, reporters });
+    await run(outputDir, {
+      ...lora,
+      lrSchedulerType: "constant",
+      model: `${MODEL}/.`,
+      maxSteps: 2,
+      resume: true,
+      reporters,
+    });
     expect(warnings).toEqual([]);
-    for (const maxSteps of [3, 4]) await run(outputDir, { ...lora, model, maxSteps, resume: true, reporters });
+    for (const maxSteps of [3, 4])
+      await run(outputDir, { ...lora, lrSchedulerType: "constant", model, maxSteps, resume: true, reporters });
     expect(warnings).toEqual([
       `this run began with the model ${MODEL}/., and goes on with ${model}: they must have the same weights`,
     ]);

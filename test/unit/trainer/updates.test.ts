@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Row } from "../../../lib/data/datasets/index.js";
@@ -5,7 +6,7 @@ import type { AccumulateArgs, GenerateArgs, GrpoLossArgs } from "../../../lib/en
 import { batchPlan } from "../../../lib/trainer/batch-plan.js";
 import type { GrpoTrainerOptions } from "../../../lib/trainer/index.js";
 import { temporaryFolder } from "../../support/temporary.js";
-import { banditEngine, banditRun, rows, runAll, timeless } from "../../support/training.js";
+import { banditEngine, banditRun, checkpointFile, rows, runAll, timeless } from "../../support/training.js";
 
 const folder = temporaryFolder();
 let runs = 0;
@@ -146,6 +147,63 @@ describe("dynamic sampling", () => {
     await expect(watched({ ...options, maxSteps: 4, outputDir, reporters }, stop.signal)).rejects.toThrow("stop");
     const rest = await watched({ ...options, maxSteps: 4, outputDir, resume: true });
     expect(rest.reports.map(timeless)).toEqual(whole.reports.slice(2).map(timeless));
+  });
+
+  test.each([
+    ["in a later round of sampling", "generate", 6],
+    ["while entropies are computed", "logProbs", 3],
+    ["while the first update is computed", "accumulate", 5],
+    ["between two updates of a step", "accumulate", 6],
+  ])(
+    "with updates and entropies that depend on all before, interrupted %s, goes on bit for bit",
+    async (_, verb, at) => {
+      const all: Partial<GrpoTrainerOptions> = {
+        ...{ ...options, maxSteps: 4, promptsPerStep: 2, stepsPerGeneration: 2, topEntropyQuantile: 0.5 },
+        ...{ useAdaptiveEntropy: true, entropyTarget: 1, entropyCoefDelta: 0.1, saveSteps: 1 },
+      };
+      const whole = join(folder, `run-${runs++}`);
+      const expected = await watched({ ...all, outputDir: whole });
+      expect(expected.prompts.length).toBeGreaterThan(6);
+      const stop = new AbortController();
+      const outputDir = join(folder, `run-${runs++}`);
+      let left = at;
+      const onVerb = (name: string) => {
+        left -= Number(name === verb);
+        if (left === 0) stop.abort(new Error("stop"));
+      };
+      const interrupted = banditRun(await banditEngine({ onVerb }), outputDir, {
+        maxTokensPerMicrobatch: 100_000,
+        ...all,
+      });
+      await expect(runAll(interrupted, stop.signal)).rejects.toThrow("stop");
+      const rest = await watched({ ...all, outputDir, resume: true });
+      expect(rest.reports.length).toBeGreaterThan(0);
+      expect(rest.reports.map(timeless)).toEqual(expected.reports.slice(4 - rest.reports.length).map(timeless));
+      const state = (of: string) => {
+        const text = readFileSync(checkpointFile(of, 4, "trainer.json"), "utf8");
+        return JSON.parse(text, (key, value) => (key === "seconds" || key === "files" ? undefined : value)) as unknown;
+      };
+      expect(state(outputDir)).toEqual(state(whole));
+      expect(state(whole)).toMatchObject({ objectiveState: { entropyCoef: expect.any(Number) } });
+      const moments = (of: string) => readFileSync(checkpointFile(of, 4, "state.safetensors"));
+      expect(moments(outputDir)).toEqual(moments(whole));
+    },
+  );
+
+  test("interrupted in the calls of a reward drops the step, and goes on bit for bit", async () => {
+    const expected = await watched({ ...options, maxSteps: 3 });
+    const stop = new AbortController();
+    const outputDir = join(folder, `run-${runs++}`);
+    const interrupting = async (completion: string, row: Row, { step }: { step: number }) => {
+      if (step > 0) stop.abort(new Error("stop"));
+      return stop.signal.aborted ? new Promise<number>(() => undefined) : reward(completion, row);
+    };
+    const hangs = watched({ ...options, maxSteps: 3, outputDir, rewards: [interrupting] }, stop.signal);
+    await expect(hangs).rejects.toThrow("stop");
+    const named = Object.defineProperty(reward.bind(undefined), "name", { value: "reward" });
+    const rest = await watched({ ...options, maxSteps: 3, outputDir, resume: true, rewards: [named] });
+    const told = (reports: typeof rest.reports) => reports.map(({ step, metrics: { reward: mean } }) => [step, mean]);
+    expect(told(rest.reports)).toEqual(told(expected.reports.slice(3 - rest.reports.length)));
   });
 
   test("without a single group that teaches anything makes no update", async () => {
