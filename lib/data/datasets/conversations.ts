@@ -9,7 +9,7 @@ export interface LoadConversationsOptions {
   /** Folder that relative picture paths start from: one for all files, or one per file. Default: each file's own. */
   imageFolders?: string | readonly string[] | undefined;
   /** Look whether the pictures are there; true unless given. */
-  checkImages?: boolean;
+  checkImages?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
