@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 /** What completions are judged by. */
-export const rewardFields = {
+export const rewardFields = underHeading("Rewards", {
   rewards: z
     .array(z.string().min(1))
     .min(1)
@@ -16,4 +17,4 @@ export const rewardFields = {
   rewardTimeout: z.number().gt(0).default(30).describe("seconds that one call of a reward may take"),
   rewardConcurrency: z.int().min(1).default(64).describe("calls of one reward that may wait for an answer at once"),
   rewardRetries: z.int().min(0).default(0).describe("how often a call that failed is repeated, with growing pauses"),
-};
+});
