@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { modelFields, profileField } from "./common.js";
-import { rewardFields } from "./reward-fields.js";
+import { hasWeightPerReward, rewardFields, WEIGHT_PER_REWARD } from "./reward-fields.js";
 
 /** `vlmr1-native eval`. */
 export const evalSchema = z
@@ -32,9 +32,6 @@ export const evalSchema = z
     answers: z.string().optional().describe("write every answer with its scores to this file, as JSONL"),
     ...profileField(),
   })
-  .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
-    path: ["rewardWeights"],
-    message: "expected one weight per reward",
-  });
+  .refine(hasWeightPerReward, WEIGHT_PER_REWARD);
 
 export type EvalConfig = z.output<typeof evalSchema>;

@@ -1,6 +1,22 @@
 import { z } from "zod";
 import { underHeading } from "./headings.js";
 
+interface Weighted {
+  rewards: readonly string[];
+  rewardWeights?: readonly number[] | undefined;
+}
+
+/** For `z.refine`: as many weights as rewards. */
+export function hasWeightPerReward({ rewards, rewardWeights }: Weighted): boolean {
+  return rewardWeights === undefined || rewardWeights.length === rewards.length;
+}
+
+/** What `hasWeightPerReward` refuses. */
+export const WEIGHT_PER_REWARD = {
+  path: ["rewardWeights"],
+  error: ({ input }: { input?: unknown }) => `expected one weight per reward (${(input as Weighted).rewards.length})`,
+};
+
 /** What completions are judged by. */
 export const rewardFields = underHeading("Rewards", {
   rewards: z

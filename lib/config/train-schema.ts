@@ -4,7 +4,7 @@ import { dataFields } from "./data-fields.js";
 import { evaluationFields } from "./evaluation-fields.js";
 import { lossFields } from "./loss-fields.js";
 import { learningRateField, optimizerFields } from "./optimizer-fields.js";
-import { rewardFields } from "./reward-fields.js";
+import { hasWeightPerReward, rewardFields, WEIGHT_PER_REWARD } from "./reward-fields.js";
 import { rolloutFields } from "./rollout-fields.js";
 import { runFields } from "./run-fields.js";
 import { trainableFields } from "./trainable-fields.js";
@@ -28,10 +28,7 @@ export const grpoSchema = z
     ...rewardFields,
     ...lossFields,
   })
-  .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
-    path: ["rewardWeights"],
-    message: "expected one weight per reward",
-  });
+  .refine(hasWeightPerReward, WEIGHT_PER_REWARD);
 
 /** Supervised fine-tuning: `vlmr1-native sft`, `new Trainer({ objective: "sft", … })`. */
 export const sftSchema = z
@@ -46,10 +43,7 @@ export const sftSchema = z
     maxCompletionLength: rolloutFields.maxCompletionLength,
     ...rewardFields,
   })
-  .refine(({ rewards, rewardWeights }) => rewardWeights === undefined || rewardWeights.length === rewards.length, {
-    path: ["rewardWeights"],
-    message: "expected one weight per reward",
-  });
+  .refine(hasWeightPerReward, WEIGHT_PER_REWARD);
 
 export type GrpoConfig = z.output<typeof grpoSchema>;
 export type SftConfig = z.output<typeof sftSchema>;
