@@ -11,4 +11,8 @@ Each folder's cases.json names the versions that made it.
 
 Every layout, type, adapter and size of a checkpoint against transformers and PEFT, in one table (scripts/golden/README.md):
 
-  npm run build && .venv/bin/pip install peft && .venv/bin/python scripts/golden/check_checkpoints.py`);
+  npm run build && .venv/bin/pip install peft && .venv/bin/python scripts/golden/check_checkpoints.py
+
+Whole training runs against TRL's trainer, in another:
+
+  .venv/bin/python scripts/golden/check_training.py`);

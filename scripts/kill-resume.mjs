@@ -241,7 +241,7 @@ async function main() {
     signal: text("SIGKILL"),
     out: { type: "string" },
   };
-  const { values } = parseArgs({ args: own, options });
+  const values = readOptions(own, options);
   const folder = values.out ?? mkdtempSync(join(tmpdir(), "kill-resume-"));
   const more = split < 0 ? [] : process.argv.slice(split + 1);
   const numbers = { kills: Number(values.kills), seed: Number(values.seed), steps: Number(values.steps) };
@@ -253,6 +253,18 @@ async function main() {
   console.log(problems.length === 0 ? "✓ all as in the run that was left alone, bit for bit" : `see ${folder}`);
   if (problems.length === 0 && values.out === undefined) rmSync(folder, { recursive: true });
   process.exitCode = problems.length === 0 ? 0 : 1;
+}
+
+/** A wrong option ends with what there is, not with a stack. */
+function readOptions(args, options) {
+  try {
+    return parseArgs({ args, options }).values;
+  } catch (error) {
+    console.error(
+      `${error.message}\nnpm run kill-resume -- [--${Object.keys(options).join(" …] [--")} …] [-- options of train]`,
+    );
+    process.exit(2);
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

@@ -4,6 +4,7 @@ import type { Processor } from "../processing/index.js";
 import type { Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { Scorer } from "../rewards/score.js";
+import { computeAdvantages } from "./advantages.js";
 import { type BatchPlan, batchPlan } from "./batch-plan.js";
 import { EntropyControl } from "./entropy-control.js";
 import { GrpoStep } from "./grpo-step.js";
@@ -115,7 +116,11 @@ export class GrpoObjective implements Objective {
     const { config } = this.parts;
     if (all.length === 0) return {};
     const values = all.flatMap(({ rewards }) => rewards);
-    const combined = all.flatMap((scored) => scored.combined);
+    // Of the rewards as they are, also where they are normalised before they are summed: those always have a mean of 0.
+    const { combined } = computeAdvantages(values, {
+      numGenerations: config.numGenerations,
+      weights: config.rewardWeights,
+    });
     const dropped = { "dynamic_sampling/dropped_groups": all.length - kept.length, "dynamic_sampling/rounds": rounds };
     return {
       ...rewardMetrics(this.rewardNames, values, combined),

@@ -59,10 +59,13 @@ async function run({ directory, prompts: sizes, config: given }) {
 
 async function load(engine, directory, config, description) {
   const trainable = resolveTrainable(config, description, undefined);
-  const { precision, gradientCheckpointing } = config;
+  const { precision, gradientCheckpointing, stochasticRounding } = config;
+  const moments = config.optim === "adamw_8bit" ? "int8" : "f32";
   const lora = trainable.train === "lora" ? loraArgs(trainable.adapter, { weights: "", seed: 0 }) : null;
   const frozen = trainable.frozen ?? [];
-  return engine.loadModel(directory, { precision, gradientCheckpointing, train: trainable.train, lora, frozen });
+  const { train } = trainable;
+  const optimizer = { moments, stochasticRounding };
+  return engine.loadModel(directory, { precision, gradientCheckpointing, train, lora, frozen, ...optimizer });
 }
 
 /** Of the estimate's shapes: pictures of waves, and words that mean nothing. */

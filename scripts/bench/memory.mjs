@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
   },
 });
 
+const SMALLEST = { precision: "bf16", optim: "adamw_8bit", stochasticRounding: true };
 const LORA = { usePeft: true, beta: 0.04 };
 const STEP = { numGenerations: 8, maxCompletionLength: 64, promptsPerStep: 4, maxTokensPerMicrobatch: 4096 };
 
@@ -29,6 +30,10 @@ const SIZES = {
   "bench-80m, full": (folder) => measure("bench-80m", folder, { ...STEP, picture: 224 }),
   "bench-80m, full, no recompute": (folder) =>
     measure("bench-80m", folder, { ...STEP, picture: 224, gradientCheckpointing: false }),
+  "bench-80m, full, 8-bit moments": (folder) =>
+    measure("bench-80m", folder, { ...STEP, picture: 224, optim: "adamw_8bit" }),
+  "bench-80m, full, bf16, 8-bit moments, stochastic rounding": (folder) =>
+    measure("bench-80m", folder, { ...STEP, ...SMALLEST, picture: 224 }),
   "bench-80m, LoRA, reference": (folder) => measure("bench-80m", folder, { ...STEP, ...LORA, picture: 224 }),
   "large, LoRA, reference": () =>
     measureFolder(options.large, { ...STEP, ...LORA, numGenerations: 4, promptsPerStep: 1, picture: 448 }),

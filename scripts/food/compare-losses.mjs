@@ -80,7 +80,8 @@ function table(runs) {
       .concat([percent(after.name_accuracy), percent(after.number_accuracy)])
       .join(" | "),
   );
-  return ["loss | held-out reward | right name | right number", "---|---|---|---", ...rows].map((row) => `| ${row} |`);
+  const head = ["| loss | held-out reward | right name | right number |", "|---|---|---|---|"];
+  return [...head, ...rows.map((row) => `| ${row} |`)];
 }
 
 const runs = [];

@@ -29,7 +29,7 @@ function parts(count: number) {
     generation: { stopTokens: [] },
     tokenizer: { decode: ([token]: Int32Array) => String(token) },
     // The third question is too long.
-    prompt: async () => ({ tokens: new Int32Array(next++ % count === 2 ? 100 : 3), images: [] }),
+    prompt: async () => ({ tokens: new Int32Array(next++ % count === 2 ? 100 : 3), images: [], pictures: [] }),
   };
   const value = (completion: string) => Number(completion);
   const all = {

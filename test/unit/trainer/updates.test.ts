@@ -169,6 +169,25 @@ test("the tokens of highest entropy alone are learned from, over all of an updat
   for (const mask of masks) expect(Array.from(mask)).toEqual(Array.from(mask).sort());
 });
 
+test("the reward that is reported is the weighted sum of the rewards, whatever is compared", async () => {
+  const letters = (completion: string) => completion.length;
+  const odd = (completion: string) => completion.length % 2;
+  const { reports } = await watched({
+    ...{
+      multiObjectiveAggregation: "normalize_then_sum",
+      rewards: [letters, odd],
+      rewardWeights: [0.5, 2],
+      maxSteps: 1,
+    },
+  });
+  const metrics = reports[0]?.metrics ?? {};
+  expect(metrics.reward).toBeGreaterThan(0);
+  expect(metrics.reward).toBeCloseTo(
+    0.5 * (metrics["rewards/letters/mean"] as number) + 2 * (metrics["rewards/odd/mean"] as number),
+    9,
+  );
+});
+
 test("an entropy bonus needs every group, and has a mean over its tokens", async () => {
   const { losses, reports } = await watched({ entropyCoef: 0.02, maxSteps: 1, rewards: [() => 1] });
   expect(losses[0]).toMatchObject({ entropyCoef: 0.02 });
