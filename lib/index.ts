@@ -10,7 +10,9 @@ export {
   entropyThreshold,
   highEntropyMask,
   type LossResult,
+  type TokenRows,
 } from "./losses/index.js";
 export * from "./processing/index.js";
+export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";
 export * from "./trainer/index.js";

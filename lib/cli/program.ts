@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { normaliseFlags } from "../config/index.js";
 import { isAbort, isUsageError, VlmR1Error } from "../errors/index.js";
 import type { CliContext, Output } from "./context.js";
+import { helpLayout } from "./help-layout.js";
 
 interface CommandModule {
   register(program: Command, context: CliContext): void;
@@ -44,6 +45,7 @@ async function buildProgram(args: readonly string[], context: CliContext): Promi
     .description("Fine-tune vision-language models with GRPO, without Python")
     .version(context.version)
     .showHelpAfterError("(add --help for all options)")
+    .configureHelp(helpLayout)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 import { SIZE_PATTERN } from "./size.js";
 
 /**
@@ -59,7 +60,7 @@ export const maxShardSizeField = {
     .describe("cut saved weights into files of at most this size"),
 };
 
-export const modelFields = {
+export const modelFields = underHeading("Model", {
   model: z.string().min(1).describe("folder or hub name of a Hugging Face checkpoint, or of an adapter that names one"),
   revision: z.string().min(1).optional().describe("branch, tag or commit of a hub name (default: main)"),
   ...adapterField,
@@ -74,16 +75,16 @@ export const modelFields = {
     }),
   ...engineFields,
   ...imageFields,
-};
+});
 
 /** All optional: what is left out comes from the model's generation_config.json. */
-export const samplingFields = {
+export const samplingFields = underHeading("Sampling", {
   temperature: z.number().min(0).optional().describe("sampling temperature; 0: greedy"),
   topK: z.int().min(0).optional().describe("sample from the k likeliest tokens; 0: off"),
   topP: z.number().gt(0).max(1).optional().describe("sample from the smallest set of this probability; 1: off"),
   minP: z.number().min(0).max(1).optional().describe("leave out tokens below this share of the likeliest; 0: off"),
   repetitionPenalty: z.number().gt(0).optional().describe("over 1: make tokens that were seen less likely; 1: off"),
-};
+});
 
 export const maxNumSeqsField = {
   maxNumSeqs: z

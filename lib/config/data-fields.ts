@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 /** Which rows a run learns from, in which order, and which are held out. */
-export const dataFields = {
+export const dataFields = underHeading("Data", {
   dataset: z
     .string()
     .min(1)
@@ -50,4 +51,4 @@ export const dataFields = {
     .boolean()
     .default(false)
     .describe("one data file after another, each shuffled in itself: put the easy ones first"),
-};
+});

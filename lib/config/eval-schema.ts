@@ -1,4 +1,5 @@
 import { z } from "zod";
+
 import { modelFields, profileField, seedField } from "./common.js";
 import { dataFields } from "./data-fields.js";
 import { evaluationFields } from "./evaluation-fields.js";

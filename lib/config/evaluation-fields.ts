@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 /** Evaluation while a run trains. Names and defaults are those of transformers' `TrainingArguments`. */
-export const evaluationFields = {
+export const evaluationFields = underHeading("Evaluation", {
   evalSteps: z
     .int()
     .min(0)
@@ -37,4 +38,4 @@ export const evaluationFields = {
     .default(0)
     .describe("stop after this many evaluations in a row without a better one; 0: never"),
   earlyStoppingThreshold: z.number().min(0).default(0).describe("how much better counts as better"),
-};
+});

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { headingOf } from "./headings.js";
 import { foldName, nearestName, toKebab, toSnake } from "./names.js";
 
 export type AnySchema = z.core.$ZodType;
@@ -16,6 +17,8 @@ export interface Field {
   kind: FieldKind;
   choices: string[];
   description: string;
+  /** Of the help; undefined for fields that are under none. */
+  heading: string | undefined;
   /** Undefined where there is none. */
   defaultValue: unknown;
   /** Must be given. */
@@ -58,6 +61,7 @@ function describeField(key: string, schema: AnySchema): Field {
     kind: kindOf(current),
     choices: choicesOf(current),
     description: meta.description ?? "",
+    heading: headingOf(schema),
     defaultValue,
     required,
     schema,

@@ -5,8 +5,11 @@ import type { z } from "zod";
 import { fromSystem, usageError, VlmR1Error } from "../errors/index.js";
 import { coerceItems, coerceText } from "./coerce.js";
 import { type Field, FieldTable } from "./fields.js";
-import { foldName } from "./names.js";
-import { canonicalKeys, checkConfig, nestedKeys, type Origins, show, unknownField } from "./parse.js";
+import { foldName, toKebab } from "./names.js";
+import { canonicalKeys, checkConfig, nestedKeys, type Origins, unknownField } from "./parse.js";
+
+/** Characters. */
+const LONGEST_PLACEHOLDER = 24;
 
 /** The schema that a command got its flags from. */
 const schemas = new WeakMap<Command, z.ZodObject>();
@@ -19,7 +22,11 @@ export interface FlagOptions {
 /** Gives a command one flag per field of `schema`, and `--config FILE` and `--set key=value`. */
 export function addConfigFlags(command: Command, schema: z.ZodObject, options: FlagOptions = {}): Command {
   schemas.set(command, schema);
-  for (const field of new FieldTable(schema).fields) for (const option of optionsOf(field)) command.addOption(option);
+  for (const field of new FieldTable(schema).fields) {
+    for (const option of optionsOf(field)) {
+      command.addOption(field.heading === undefined ? option : option.helpGroup(`${field.heading}:`));
+    }
+  }
   if (options.noConfigFile === true) return command;
   return command
     .option("--config <file>", "read fields from a YAML or JSON file; flags and --set win over it")
@@ -48,18 +55,26 @@ function optionsOf(field: Field): Option[] {
 }
 
 function placeholder(field: Field): string {
-  if (field.kind === "enum") return field.choices.join("|");
+  if (field.kind === "enum") return listsChoices(field) ? "name" : field.choices.join("|");
   if (field.kind === "number") return "n";
   if (field.kind === "switch") return "path";
   return field.kind === "object" ? "yaml" : "value";
 }
 
+/** Whether an enumeration is too long to stand behind its flag. */
+function listsChoices({ kind, choices }: Field): boolean {
+  return kind === "enum" && choices.join("|").length > LONGEST_PLACEHOLDER;
+}
+
 function helpText(field: Field): string {
-  const also = field.aliases.length > 0 ? ` (also --${field.aliases.join(", --")})` : "";
-  const { defaultValue } = field;
-  const empty = defaultValue === undefined || (Array.isArray(defaultValue) && defaultValue.length === 0);
-  const shown = empty || field.kind === "boolean" ? "" : ` (default: ${show(defaultValue)})`;
-  return `${field.description}${also}${shown}`;
+  const { defaultValue, description, choices, aliases } = field;
+  const without = [undefined, false, true, ""].includes(defaultValue as never) || String(defaultValue) === "";
+  const notes = [
+    ...(without ? [] : [`default: ${Array.isArray(defaultValue) ? defaultValue.join(" ") : String(defaultValue)}`]),
+    ...(aliases.length === 0 ? [] : [`also ${aliases.map((alias) => `--${toKebab(alias)}`).join(", ")}`]),
+  ];
+  const list = listsChoices(field) ? `; one of ${choices.join(", ")}` : "";
+  return `${description}${list}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`;
 }
 
 /**

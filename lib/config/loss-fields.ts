@@ -1,9 +1,10 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 const weight = (value: number, description: string) => z.number().gt(0).default(value).describe(description);
 
 /** What is optimised. Names and defaults are those of TRL's `GRPOConfig`. */
-export const lossFields = {
+export const lossFields = underHeading("Loss", {
   lossType: z
     .enum(["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"])
     .default("dapo")
@@ -72,4 +73,4 @@ export const lossFields = {
   refModelMixupAlpha: z.number().min(0).max(1).default(0.6).describe("α of sync_ref_model"),
   refModelSyncSteps: z.int().min(1).default(512).describe("steps between two syncs of sync_ref_model"),
   logCompletions: z.boolean().default(true).describe("write completions.jsonl"),
-};
+});

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 const rate = (description: string, alias: string) =>
   z
@@ -8,7 +9,7 @@ const rate = (description: string, alias: string) =>
     .meta({ description, aliases: [alias] });
 
 /** How the weights follow the gradient. Names and defaults are those of transformers' `TrainingArguments`. */
-export const optimizerFields = {
+export const optimizerFields = underHeading("Optimizer", {
   visionLearningRate: rate("the same for the vision tower (default: learning_rate)", "vitLr"),
   mergerLearningRate: rate("the same for the merger behind it (default: learning_rate)", "alignerLr"),
   optim: z
@@ -72,11 +73,14 @@ export const optimizerFields = {
       "packed tokens of one forward and backward pass; bounds the memory; " +
         "auto: 1024 or one group, whichever is more, and less where that would not fit",
     ),
-};
+});
 
+/** Its default depends on what is trained. */
 export const learningRateField = (value: number) =>
-  z
-    .number()
-    .min(0)
-    .default(value)
-    .meta({ description: "highest learning rate", aliases: ["lr"] });
+  underHeading("Optimizer", {
+    learningRate: z
+      .number()
+      .min(0)
+      .default(value)
+      .meta({ description: "highest learning rate", aliases: ["lr"] }),
+  });

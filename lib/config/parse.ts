@@ -78,10 +78,21 @@ function describeIssue(issue: z.core.$ZodIssue, values: Plain, origins: Origins)
   return `${label}${origin === undefined ? "" : ` (from ${origin})`}: ${what}`;
 }
 
+/** What zod calls a type, in words. */
+const TYPES: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "a text",
+  boolean: "true or false",
+  array: "a list",
+  object: "a map of names and values, such as {name: 1}",
+  record: "a map of names and values, such as {name: 1}",
+};
+
 function explain(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "invalid_type":
-      return `expected ${issue.expected === "int" ? "a whole number" : `a value of type ${issue.expected}`}`;
+      return `expected ${TYPES[issue.expected] ?? `a value of type ${issue.expected}`}`;
     case "invalid_value":
       return `expected one of ${issue.values.map(String).join(", ")}`;
     case "too_small":

@@ -1,7 +1,24 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
+
+interface Weighted {
+  rewards: readonly string[];
+  rewardWeights?: readonly number[] | undefined;
+}
+
+/** For `z.refine`: as many weights as rewards. */
+export function hasWeightPerReward({ rewards, rewardWeights }: Weighted): boolean {
+  return rewardWeights === undefined || rewardWeights.length === rewards.length;
+}
+
+/** What `hasWeightPerReward` refuses. */
+export const WEIGHT_PER_REWARD = {
+  path: ["rewardWeights"],
+  error: ({ input }: { input?: unknown }) => `expected one weight per reward (${(input as Weighted).rewards.length})`,
+};
 
 /** What completions are judged by. */
-export const rewardFields = {
+export const rewardFields = underHeading("Rewards", {
   rewards: z
     .array(z.string().min(1))
     .min(1)
@@ -16,16 +33,4 @@ export const rewardFields = {
   rewardTimeout: z.number().gt(0).default(30).describe("seconds that one call of a reward may take"),
   rewardConcurrency: z.int().min(1).default(64).describe("calls of one reward that may wait for an answer at once"),
   rewardRetries: z.int().min(0).default(0).describe("how often a call that failed is repeated, with growing pauses"),
-};
-
-/** For `refine` of a schema with these fields. */
-export function hasWeightPerReward({ rewards, rewardWeights }: Judged): boolean {
-  return rewardWeights === undefined || rewardWeights.length === rewards.length;
-}
-
-export const WEIGHT_PER_REWARD = { path: ["rewardWeights"], message: "expected one weight per reward" };
-
-interface Judged {
-  rewards: readonly string[];
-  rewardWeights?: readonly number[] | undefined;
-}
+});

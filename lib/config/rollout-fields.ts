@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { maxNumSeqsField } from "./common.js";
+import { underHeading } from "./headings.js";
 
 /** How completions are sampled, and what for. */
-export const rolloutFields = {
+export const rolloutFields = underHeading("Sampling", {
   numGenerations: z.int().min(2).default(8).describe("completions per question"),
   maxCompletionLength: z
     .int()
@@ -34,4 +35,4 @@ export const rolloutFields = {
     .min(1)
     .default(10)
     .describe("dynamic_sampling: give up after this many rounds of sampling, and train on what there is"),
-};
+});

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { maxShardSizeField, profileField, seedField } from "./common.js";
+import { underHeading } from "./headings.js";
 
 const RESUME_EXPECTED = "expected true, false or the folder of a checkpoint";
 
@@ -16,7 +17,7 @@ const resumeField = {
 };
 
 /** How long a run lasts, what it writes and what it tells. */
-export const runFields = {
+export const runFields = underHeading("Run", {
   outputDir: z.string().optional().describe("folder of the run (default: runs/<objective>-<date and time>)"),
   overwriteOutputDir: z.boolean().default(false).describe("replace an earlier run in that folder"),
   ...resumeField,
@@ -46,4 +47,4 @@ export const runFields = {
     .default("auto")
     .describe("type of saved weights; auto: as the model's config.json says"),
   ...maxShardSizeField,
-};
+});

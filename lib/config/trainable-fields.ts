@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { underHeading } from "./headings.js";
 
 const patterns = (description: string) =>
   z
@@ -11,7 +12,7 @@ const patterns = (description: string) =>
  * of VLM-R1, except that `lora_dropout` is 0 as in PEFT: with dropout a completion's probability in training differs
  * from the one it was sampled with. Fields of LoRA have no default here, so that one without `use_peft` is noticed.
  */
-export const trainableFields = {
+export const trainableFields = underHeading("LoRA and freezing", {
   freezeVisionModules: z
     .boolean()
     .default(false)
@@ -48,4 +49,4 @@ export const trainableFields = {
   useRslora: z.boolean().optional().describe("LoRA: scale by alpha / √rank in place of alpha / rank"),
   loraVision: z.boolean().optional().describe("LoRA: adapt the linear layers of the vision tower too"),
   loraMerger: z.boolean().optional().describe("LoRA: adapt the linear layers of the merger too"),
-};
+});

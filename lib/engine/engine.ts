@@ -27,38 +27,38 @@ export interface EngineOptions {
   /** Force an instruction set. Default: the environment's VLMR1_CPU_ISA, else the best that the CPU has. */
   isa?: string | undefined;
   /** Another implementation of the native surface, for tests. */
-  addon?: NativeAddon;
+  addon?: NativeAddon | undefined;
 }
 
 export interface LoadModelOptions extends CallOptions {
   /** Which parameters are trained; "none" (the default) needs no memory for gradients. */
-  train?: LoadModelArgs["train"];
+  train?: LoadModelArgs["train"] | undefined;
   /** Type of the matrices that products read; "auto" (the default) keeps frozen ones as they are stored. */
-  precision?: LoadModelArgs["precision"];
+  precision?: LoadModelArgs["precision"] | undefined;
   /** Published names of parameters that stay as they are where `train` is "full". */
-  frozen?: readonly string[];
+  frozen?: readonly string[] | undefined;
   /** Linear layers with an adapter, which is trained where `train` is "lora". */
-  lora?: LoadModelArgs["lora"];
+  lora?: LoadModelArgs["lora"] | undefined;
   /** Recompute activations in the backward pass: less memory, more time, the same bits. */
-  gradientCheckpointing?: boolean;
+  gradientCheckpointing?: boolean | undefined;
   /** Published names of parameters without weight decay, beside norms and biases. */
-  noDecay?: readonly string[];
+  noDecay?: readonly string[] | undefined;
   /** "int8" holds the optimizer's moments in a byte each; "f32" unless given. */
-  moments?: LoadModelArgs["moments"];
+  moments?: LoadModelArgs["moments"] | undefined;
   /** bf16 weights without f32 masters, updated with stochastic rounding. */
-  stochasticRounding?: boolean;
+  stochasticRounding?: boolean | undefined;
   /** With `train: "none"`: weights in memory of their own, for `blend` and `loadState`. */
-  writable?: boolean;
+  writable?: boolean | undefined;
 }
 
 export interface InitModelOptions extends CallOptions {
   /** The text of a config.json. */
   config: string;
   directory: string;
-  seed?: number;
-  dtype?: SaveDType;
+  seed?: number | undefined;
+  dtype?: SaveDType | undefined;
   /** Larger models are written as shards of at most this size; 5 GB unless given. */
-  maxShardBytes?: number;
+  maxShardBytes?: number | undefined;
 }
 
 /** A device with a thread of its own, on which models are loaded and run. */

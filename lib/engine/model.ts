@@ -21,31 +21,31 @@ import { DEFAULT_SHARD_BYTES } from "./shards.js";
 export interface GenerateOptions extends CallOptions {
   prompts: readonly NativePrompt[];
   /** Completions per prompt; 1 unless given. */
-  n?: number;
-  sampling?: Partial<SamplingArgs>;
-  seed?: number;
+  n?: number | undefined;
+  sampling?: Partial<SamplingArgs> | undefined;
+  seed?: number | undefined;
   /** Number of the first prompt in the run: prompt i draws from random stream `firstRow + i`. */
-  firstRow?: number;
+  firstRow?: number | undefined;
   /** "on" unless given. */
-  adapter?: AdapterUse;
+  adapter?: AdapterUse | undefined;
   /**
    * Completions that are under way at once, over all prompts: the next ones join as others end. It bounds the memory of
    * keys and values and changes no number. 0, or not given: all of them.
    */
-  maxRows?: number;
+  maxRows?: number | undefined;
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
 }
 
 export interface LogProbsOptions extends CallOptions {
   groups: readonly NativeGroup[];
-  temperature?: number;
+  temperature?: number | undefined;
   /** "on" unless given. */
-  adapter?: AdapterUse;
+  adapter?: AdapterUse | undefined;
 }
 
 export interface AccumulateOptions extends Omit<AccumulateArgs, "dropoutSeed">, CallOptions {
   /** Names the adapter's dropout; 0 unless given. */
-  dropoutSeed?: number;
+  dropoutSeed?: number | undefined;
 }
 
 export interface StepOptions extends Partial<Omit<StepArgs, "learningRate">>, CallOptions {
@@ -54,9 +54,9 @@ export interface StepOptions extends Partial<Omit<StepArgs, "learningRate">>, Ca
 }
 
 export interface SaveOptions extends CallOptions {
-  what?: SaveArgs["what"];
-  dtype?: SaveDType;
-  maxShardBytes?: number;
+  what?: SaveArgs["what"] | undefined;
+  dtype?: SaveDType | undefined;
+  maxShardBytes?: number | undefined;
 }
 
 const DEFAULT_SAMPLING: SamplingArgs = {

@@ -26,6 +26,7 @@ export interface ComputeLossInput {
 /** The trainer's options that a loss depends on, with the same defaults, and how many batches an update has. */
 export type ComputeLossOptions = ComputeLossInput & z.input<typeof lossSchema>;
 
+/** What `computeLoss` gives. */
 export interface LossResult {
   /** As TRL's `_compute_loss` returns it: divided by the steps of gradient accumulation, the entropy bonus included. */
   loss: number;

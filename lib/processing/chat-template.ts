@@ -17,7 +17,7 @@ const ProcessorFile = z.looseObject({ chat_template: Templates.nullish() });
 
 export interface RenderOptions {
   /** End with the start of the assistant's turn. */
-  addGenerationPrompt?: boolean;
+  addGenerationPrompt?: boolean | undefined;
 }
 
 /** A model's chat template, parsed once. */

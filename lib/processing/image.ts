@@ -11,9 +11,9 @@ export interface DecodeImageOptions {
    * Transparent pictures: paste them on white (the default), or drop the alpha channel as transformers does. A GIF's
    * transparent pixels have no colour of their own: without alpha they are black.
    */
-  alpha?: "white" | "drop";
+  alpha?: "white" | "drop" | undefined;
   /** How the picture is called in messages; a path stands for itself. */
-  name?: string;
+  name?: string | undefined;
 }
 
 export interface RgbImage {

@@ -1,16 +1,17 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 
 export type ModelConfig = Record<string, unknown>;
 
 /** The text of a model's config.json. */
 export async function readModelConfigText(directory: string): Promise<string> {
-  const path = join(directory, "config.json");
+  const path = join(resolve(directory), "config.json");
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw fromSystem(error, "read the model's configuration", path);
+    const hint = "A model's folder holds config.json, tokenizer.json and the weights.";
+    throw fromSystem(error, "read the model's configuration", path, hint);
   }
 }
 

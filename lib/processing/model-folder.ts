@@ -35,12 +35,12 @@ export interface ModelFolderOptions {
    */
   config: Readonly<Record<string, unknown>>;
   /** Type of the weights that are to come, for config.json. */
-  dtype?: SaveDType;
+  dtype?: SaveDType | undefined;
   /** Folder with the tokenizer and, where they are there, template and processor settings. */
   tokenizer: string;
   out: string;
   /** Write also where files lie already. */
-  force?: boolean;
+  force?: boolean | undefined;
 }
 
 type Config = Record<string, unknown>;

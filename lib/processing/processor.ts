@@ -18,7 +18,7 @@ import { Turns } from "./turns.js";
 /** What the processor needs of an engine. */
 export interface ImageEngine {
   /** As many pictures are decoded at a time; one where it is not said. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   processImage(args: ProcessImageArgs, options?: CallOptions): Promise<NativeImage>;
 }
 
@@ -28,7 +28,7 @@ export interface ProcessorOptions {
   maxPixels?: number | undefined;
   alpha?: "white" | "drop" | undefined;
   /** Memory for pictures that were processed before; 256 MiB unless given. */
-  cacheBytes?: number;
+  cacheBytes?: number | undefined;
 }
 
 /** A picture as the model sees it. */
@@ -52,7 +52,7 @@ export interface Prompt extends NativePrompt {
 
 export interface PromptOptions extends CallOptions {
   /** End with the start of the assistant's turn; true unless given. */
-  addGenerationPrompt?: boolean;
+  addGenerationPrompt?: boolean | undefined;
 }
 
 /** What a prompt takes, before pictures are resized. */

@@ -28,7 +28,7 @@ type ConfigFields = z.output<typeof TokenizerConfig>;
 
 export interface DecodeOptions {
   /** Leave out special tokens such as `<|im_end|>`; ordinary added tokens such as `<think>` stay. */
-  skipSpecialTokens?: boolean;
+  skipSpecialTokens?: boolean | undefined;
 }
 
 /**

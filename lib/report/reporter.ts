@@ -4,6 +4,7 @@ import type { ProfileReport } from "./profile.js";
 /** Names are TRL's, so that dashboards carry over: `reward`, `rewards/<name>/mean`, `completions/mean_length` … */
 export type Metrics = Record<string, number>;
 
+/** A completion, judged and compared with its group. */
 export interface CompletionRecord {
   /** The row's id. */
   id: string;
@@ -17,6 +18,7 @@ export interface CompletionRecord {
   finishReason: "stop" | "length";
 }
 
+/** A step that is done: what `trainer.run()` yields and `onStep` gets. */
 export interface StepReport {
   /** Steps that are done, this one included. */
   step: number;
@@ -28,6 +30,7 @@ export interface StepReport {
   completions: readonly CompletionRecord[];
 }
 
+/** A run that is open: its model and data are loaded. */
 export interface RunStart {
   objective: "grpo" | "sft";
   outputDir: string;
@@ -43,6 +46,7 @@ export interface RunStart {
   adapter?: { ranks: [number, number]; layers: number } | undefined;
 }
 
+/** How far what is under way has come. */
 export interface Progress {
   /** "measuring": prompts, before the run, where `max_prompt_length` asks for their sizes. */
   phase: "measuring" | "sampling" | "training" | "evaluating";
@@ -50,6 +54,7 @@ export interface Progress {
   fraction: number;
 }
 
+/** How a run ended. */
 export interface RunEnd {
   status: "finished" | "interrupted" | "failed";
   step: number;

@@ -86,12 +86,21 @@ function isFinal(error: unknown): boolean {
   return error instanceof VlmR1Error && error.code !== "ERR_NETWORK";
 }
 
+/** What nobody throws on purpose: the message alone hardly says where it comes from. */
+const MISTAKES = [TypeError, ReferenceError, RangeError];
+
 function describe(error: unknown): string {
-  return `threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
+  if (!(error instanceof Error)) return `threw ${String(error)}`;
+  const place = MISTAKES.some((kind) => error instanceof kind)
+    ? /[ (](?:file:\/\/)?(\/[^\s()]+:\d+):\d+/.exec(error.stack ?? "")
+    : null;
+  return `threw ${error.name}: ${error.message}${place === null ? "" : ` (${place[1]})`}`;
 }
 
 function asValue(result: RewardValue): Try {
   if (result === null || result === undefined) return null;
   if (typeof result === "number" && Number.isFinite(result)) return result;
-  return { failure: `returned ${String(result)}, not a finite number or null` };
+  return {
+    failure: `returned ${typeof result === "string" ? JSON.stringify(result) : String(result)}, not a finite number or null`,
+  };
 }

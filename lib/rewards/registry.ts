@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { VlmR1Error } from "../errors/index.js";
@@ -31,12 +33,27 @@ async function importFile(path: string): Promise<Record<string, unknown>> {
   try {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new VlmR1Error("ERR_REWARD", `cannot load the reward file ${path}: ${message}`, {
-      hint: "It must be a JavaScript module that Node can import, with the reward as its default export.",
+    throw new VlmR1Error("ERR_REWARD", `cannot load the reward file ${path}: ${whyNot(error, path)}`, {
+      hint: /ts$/i.test(path)
+        ? `Node ${process.versions.node} imports no TypeScript: compile it first, npx tsc --module nodenext ${path}`
+        : "It must be a JavaScript module that Node can import, with the reward as its default export.",
       cause: error,
     });
   }
+}
+
+/** An import does not say where a syntax error is, and of a missing file that this one asked for it. */
+function whyNot(error: unknown, path: string): string {
+  if (!existsSync(path)) return "there is no such file";
+  if (!(error instanceof Error)) return String(error);
+  const line = error instanceof SyntaxError ? lineOfMistake(path) : undefined;
+  return `${line === undefined ? "" : `line ${line}: `}${error.name}: ${error.message}`;
+}
+
+/** Undefined where the mistake is in a file that this one imports. */
+function lineOfMistake(path: string): string | undefined {
+  const { stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });
+  return stderr.startsWith("file:") || stderr.startsWith(path) ? /:(\d+)$/m.exec(stderr)?.[1] : undefined;
 }
 
 function mainExport(exported: Record<string, unknown>, path: string): RewardFunction {

@@ -53,14 +53,19 @@ export function typedSettings(schema: z.ZodObject, settings: ReadonlyMap<string,
  * nearest name for an unknown one.
  */
 export function readSettings<S extends z.ZodObject>(reward: string, schema: S, options: object): z.output<S> {
+  const where = `reward ${reward}`;
   try {
-    return parseConfig(schema, options, `reward ${reward}`);
+    return parseConfig(schema, options, where);
   } catch (error) {
     if (!(error instanceof VlmR1Error)) throw error;
     const { hint } = error;
     const known = new FieldTable(schema).fields.map(({ snake }) => snake).join(", ");
-    const fallback = known === "" ? `The reward ${reward} has no settings.` : `Its settings are ${known}.`;
-    throw new VlmR1Error("ERR_REWARD", error.message.replace("unknown field", "unknown setting"), {
+    const fallback =
+      known === ""
+        ? `The reward ${reward} has no settings.`
+        : `Its settings are ${known}; they are given as ${reward}?name=value&name=value.`;
+    const message = error.message.replace("unknown field", "unknown setting").replaceAll(` (from ${where})`, "");
+    throw new VlmR1Error("ERR_REWARD", message.startsWith(where) ? message : `${where}: ${message}`, {
       hint: hint?.startsWith("Did you") ? `${hint} ${fallback}` : fallback,
       cause: error,
     });

@@ -1,9 +1,12 @@
 import { weightedSum } from "../rewards/weighted-sum.js";
 
+/** What a group's rewards, less their mean, are divided by. */
 export type ScaleRewards = "group" | "batch" | "none";
 
+/** How several rewards become one advantage: `AdvantageOptions.aggregation`. */
 export type RewardAggregation = "sum_then_normalize" | "normalize_then_sum";
 
+/** Names are those of TRL's options. */
 export interface AdvantageOptions {
   /** Completions per group; the rewards of a group are neighbours. */
   numGenerations: number;
@@ -15,6 +18,7 @@ export interface AdvantageOptions {
   aggregation?: RewardAggregation | undefined;
 }
 
+/** What `computeAdvantages` gives. */
 export interface Advantages {
   /** Per completion; 0 where no reward applied or its group has fewer than two scored completions to compare. */
   advantages: Float32Array;

@@ -119,7 +119,7 @@ export async function readTrainerState(path: string): Promise<TrainerState> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw fromSystem(error, "read", file);
+    throw fromSystem(error, "read", file, "Name the folder of a checkpoint, such as runs/x/checkpoints/step-000100.");
   }
   const { state, files } = parse(text, file);
   await checkSizes(path, files);

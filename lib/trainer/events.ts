@@ -28,6 +28,7 @@ export interface RolloutReport {
   metrics: Metrics;
 }
 
+/** Held-out data is answered and scored: while the run trains, or by `trainer.evaluate()`. */
 export interface EvaluationReport {
   /** Steps that are done. */
   step: number;
@@ -38,8 +39,11 @@ export interface EvaluationReport {
   best: boolean;
 }
 
+/** A checkpoint is whole on the disk. */
 export interface CheckpointReport {
+  /** Steps that are done. */
   step: number;
+  /** Its folder. */
   path: string;
   /** Whether it is the one with the best evaluation so far. */
   best: boolean;
@@ -64,7 +68,9 @@ export interface TrainerEvents {
   close: undefined;
 }
 
+/** The names that `trainer.on` knows. */
 export type TrainerEventName = keyof TrainerEvents;
+/** A function for `trainer.on`; it is awaited, and what it throws is a warning. */
 export type TrainerListener<E extends TrainerEventName> = (event: TrainerEvents[E]) => unknown;
 
 /** How a callback steers its run; a `Trainer` is one. */

@@ -1,3 +1,4 @@
+export type { RowFailure } from "../data/encode-rows.js";
 export type { EvaluatedAnswer, Evaluation, HeldOutScores } from "../eval/index.js";
 export type {
   CompletionRecord,
@@ -10,7 +11,14 @@ export type {
   RunStart,
   StepReport,
 } from "../report/index.js";
-export { type AdvantageOptions, type Advantages, computeAdvantages, type RewardAggregation } from "./advantages.js";
+export type { RewardFailure } from "../rewards/score.js";
+export {
+  type AdvantageOptions,
+  type Advantages,
+  computeAdvantages,
+  type RewardAggregation,
+  type ScaleRewards,
+} from "./advantages.js";
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
 export type {
   CheckpointReport,
@@ -26,4 +34,5 @@ export type {
 export type { GrpoTrainerOptions, SftTrainerOptions, TrainerOptions } from "./options.js";
 export { type SaveModelOptions, saveModelFolder } from "./save-model.js";
 export type { SaveTrainedOptions } from "./save-trained.js";
+export type { BestEvaluation } from "./state.js";
 export { Trainer } from "./trainer.js";

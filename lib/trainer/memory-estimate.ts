@@ -157,10 +157,11 @@ function promptsOf({ description, limits, prompts }: EstimatedRun, config: StepC
   const shapes = prompts.map((size) => shapeOf(size, info, { minPixels, maxPixels }));
   const room = info.maxPositionEmbeddings - maxCompletionLength;
   const allowed = config.maxPromptLength ?? room;
+  if (shapes.length === 0) throw new VlmR1Error("ERR_DATA", "none of the rows that were looked at can be used");
   const longest = longestPrompts(shapes, batchPlan(config).promptsPerRollout, Math.min(room, allowed));
   if (longest.length > 0) return longest;
   const tokens = Math.min(...shapes.map((shape) => shape.tokens));
-  const got = shapes.length === 0 ? "no prompts" : `${tokens} tokens in the shortest`;
+  const got = `${tokens} tokens in the shortest`;
   if (allowed < room) {
     throw new VlmR1Error("ERR_DATA", `max_prompt_length takes prompts of at most ${allowed} tokens, got ${got}`);
   }

@@ -34,7 +34,9 @@ export interface InCode {
 
 type InFile = keyof InCode;
 
-export type GrpoTrainerOptions = { objective?: "grpo" } & Omit<GrpoInput, InFile> & InCode;
+/** Options of GRPO: those of `vlmr1-native train --help` in camelCase. */
+export type GrpoTrainerOptions = { objective?: "grpo" | undefined } & Omit<GrpoInput, InFile> & InCode;
+/** Options of supervised fine-tuning: those of `vlmr1-native sft --help` in camelCase. */
 export type SftTrainerOptions = { objective: "sft" } & Omit<SftInput, InFile> & InCode;
 /** The fields of a config file in camelCase, with rows, functions and an engine where code has them. */
 export type TrainerOptions = GrpoTrainerOptions | SftTrainerOptions;

@@ -7,12 +7,12 @@ import {
   matchParameters,
   readAdapter,
 } from "../adapters/index.js";
-import type { Engine, LoadModelOptions, Model } from "../engine/index.js";
+import type { Engine, LoadModelOptions, Model, ModelInfo } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import { Processor } from "../processing/index.js";
 import type { RunPlan } from "./options.js";
 import { ownModel, type Reference, sameModel } from "./reference.js";
-import { listOf, resolveTrainable } from "./trainable.js";
+import { listOf, resolveTrainable, type Trainable } from "./trainable.js";
 
 export interface Policy {
   processor: Processor;
@@ -31,6 +31,24 @@ export interface OpenPolicyOptions {
   beforeLoading: (processor: Processor) => Promise<number>;
 }
 
+/** Options that do not fit the model, before its weights are loaded. Throws `ERR_CONFIG`. */
+function checkFit(
+  { config: { stochasticRounding, precision, maxCompletionLength } }: RunPlan,
+  { maxPositionEmbeddings }: ModelInfo,
+  { train }: Pick<Trainable, "train">,
+): void {
+  if (maxCompletionLength >= maxPositionEmbeddings) {
+    const message = `max_completion_length: expected less than the model's ${maxPositionEmbeddings} positions, which`;
+    throw new VlmR1Error("ERR_CONFIG", `${message} hold the prompt too, got ${maxCompletionLength}`);
+  }
+  if (!stochasticRounding || (precision === "bf16" && train === "full")) return;
+  const got = train === "full" ? `precision ${precision}` : "an adapter to train, whose weights are f32";
+  throw new VlmR1Error("ERR_CONFIG", `stochastic_rounding: expected bf16 weights that are trained, got ${got}`, {
+    hint:
+      train === "full" ? "Set precision to bf16, or leave it out." : "Leave it out: an adapter takes little memory.",
+  });
+}
+
 /** The model that is trained, and what it is compared with. */
 export async function openPolicy(
   plan: RunPlan,
@@ -44,6 +62,7 @@ export async function openPolicy(
   const description = await describeFolder(engine, directory);
   const stored = source.adapter === undefined ? undefined : await readAdapter(source.adapter, description);
   const trainable = resolveTrainable({ ...config, adapter: source.adapter }, description, stored?.spec);
+  checkFit(plan, description.info, trainable);
   const processor = await Processor.load(directory, engine, { minPixels, maxPixels, alpha });
   const common = { processor, maxTokensPerMicrobatch: await beforeLoading(processor) };
   const load: LoadModelOptions = {

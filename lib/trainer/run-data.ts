@@ -52,8 +52,12 @@ export function checkDataOptions(config: RunConfig, rows: readonly Row[] | undef
     });
   }
   if (rows === undefined) {
-    checkMix(splitPaths(dataset).length, { weights, curriculum });
-    return;
+    const files = splitPaths(dataset).length;
+    checkMix(files, { weights, curriculum });
+    if (!curriculum || files > 1) return;
+    throw new VlmR1Error("ERR_CONFIG", "curriculum: expected several data files, as in easy.json:hard.json, got one", {
+      hint: "To take the rows of one file in their order, set shuffle_dataset to false.",
+    });
   }
   const needsFiles = weights !== undefined ? "dataset_weights" : curriculum ? "curriculum" : undefined;
   if (needsFiles === undefined) return;

@@ -15,7 +15,7 @@ import {
 
 export interface SaveModelOptions extends CallOptions {
   /** "model": the weights without an adapter; "merged": with it added in. */
-  what?: "model" | "merged";
+  what?: "model" | "merged" | undefined;
   /** "auto": as the model's config.json says. */
   dtype: SaveDType | "auto";
   maxShardBytes: number;

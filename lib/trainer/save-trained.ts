@@ -4,11 +4,12 @@ import type { CallOptions, SaveDType } from "../engine/index.js";
 import type { Policy } from "./policy.js";
 import { checkModelTarget, type SaveModelOptions, saveModelFolder } from "./save-model.js";
 
+/** Of `trainer.save()`. */
 export interface SaveTrainedOptions extends CallOptions {
   /** Of a model's weights; an adapter's are f32. Default: the option `saveDtype`. */
-  dtype?: SaveDType | "auto";
+  dtype?: SaveDType | "auto" | undefined;
   /** Where an adapter is trained: write the model with the adapter added to its weights. */
-  merged?: boolean;
+  merged?: boolean | undefined;
 }
 
 type Trained = Pick<Policy, "model" | "adapter">;

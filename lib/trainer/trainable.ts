@@ -80,7 +80,10 @@ function usesLora(config: TrainableConfig): boolean {
 function goOn(config: TrainableConfig, stored: AdapterSpec): AdapterSpec {
   const given = namesOf(config, LORA);
   if (given.length > 0) {
-    throw conflict(`${given.join(", ")} cannot be chosen for an adapter that is there`, "Leave it out.");
+    throw conflict(
+      `${given.join(", ")} cannot be chosen for an adapter that is there`,
+      "Leave out what is named: the adapter has settings of its own.",
+    );
   }
   return { ...stored, dropout: config.loraDropout ?? stored.dropout };
 }

@@ -242,10 +242,21 @@ const deadReward: Sign = {
     `with easier questions or sft; raise num_generations (${numGenerations}) to ${2 * numGenerations}`,
 };
 
+const noReward: Sign = {
+  patience: 3,
+  bad: ({ now }) => Number.isNaN(now(REWARD)) && !Number.isNaN(now(LENGTH)),
+  good: ({ now }) => !Number.isNaN(now(REWARD)),
+  text: () =>
+    "no reward applied to any completion of the last 3 steps: nothing is learned from them. See by completions.jsonl " +
+    "(null: not applicable) whether the rows have what the rewards read, such as a box for iou, and choose rewards that " +
+    "fit the data; where they are for a part of the rows only, raise prompts_per_step",
+};
+
 /** By name, in the order in which they are said. */
 export const SIGNS = {
   reward_collapse: rewardCollapse,
   dead_reward: deadReward,
+  no_reward: noReward,
   zero_std: zeroStd,
   format_only: formatOnly,
   length_explosion: lengthExplosion,

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,17 @@ function dataset(split: string, count: number): string {
   const rows = all.slice(0, count).map((row) => ({ ...row, image: join(FOOD, row.image) }));
   const path = join(folder, `${split}.json`);
   writeFileSync(path, JSON.stringify(rows));
+  return path;
+}
+
+/** Data whose pictures are searched for beside it, or in `image_folders`. */
+function relativePictures(): string {
+  const path = join(folder, "relative.json");
+  const conversations = [
+    { from: "human", value: "<image>what?" },
+    { from: "gpt", value: "that" },
+  ];
+  writeFileSync(path, JSON.stringify([{ id: "1", image: "a.png", conversations }]));
   return path;
 }
 
@@ -137,11 +148,39 @@ describe("train", () => {
     ["evaluation of nothing", ["--eval-steps", "2"], 2, /eval_steps is 2, but there is nothing to evaluate on/],
     ["weights that do not fit", ["--reward-weights", "1"], 2, /one weight per reward/],
     ["an unknown reward", ["--reward", "contents"], 1, /content, content_graded, format/],
+    [
+      "stochastic rounding in f32",
+      ["--stochastic-rounding"],
+      2,
+      /expected bf16 weights .*got precision auto\nhint: Set/,
+    ],
+    [
+      "stochastic rounding of an adapter",
+      ["--stochastic-rounding", "--precision", "bf16", "--use-peft"],
+      2,
+      /stochastic_rounding: expected bf16 weights .*got an adapter/,
+    ],
+    ["more than the model reads", ["--max-completion-length", "99999"], 2, /less than the model's \d+ pos.*got 99999/],
+    ["a run in place of a checkpoint", ["--resume", folder], 1, /trainer\.json: .*\nhint: Name the folder of a check/],
+    ["a folder without a model", ["--model", folder], 1, /config\.json: .*\nhint: A model's folder holds config/],
+    ["wrong picture folder", ["--image-folders", "gone", "--dataset", relativePictures()], 1, /\nhint: Relative paths/],
   ])("%s is refused before anything is loaded", async (_, more, code, message) => {
     const result = await runCli(train("--output-dir", newRun(), ...more));
     expect(result.stderr).toMatch(message);
     expect(result.code).toBe(code);
   });
+});
+
+test("a mistake in a reward file is told with its line, where Node imports it", () => {
+  const mistake = join(folder, "mistake.mjs");
+  writeFileSync(mistake, "export default () =>\n  1 +;\n");
+  const importing = join(folder, "importing.mjs");
+  writeFileSync(importing, 'import "./mistake.mjs";\nexport default () => 1;\n');
+  const stderrOf = (file: string) =>
+    spawnSync(process.execPath, [MAIN, ...train("--output-dir", newRun(), "--reward", file)], { encoding: "utf8" })
+      .stderr;
+  expect(stderrOf(mistake)).toMatch(/^error \[ERR_REWARD\] .*mistake\.mjs: line 2: SyntaxError: \S.*\nhint: .*\n$/);
+  expect(stderrOf(importing)).toMatch(/^error \[ERR_REWARD\] .*importing\.mjs: SyntaxError: \S/);
 });
 
 const scoreNames = {

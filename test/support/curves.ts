@@ -51,6 +51,14 @@ export const TROUBLES: Readonly<Record<SignName, Curve>> = {
     "rewards/accuracy/mean": 0,
     "rewards/format/mean": 0,
   })),
+  // As of iou where no row has a box.
+  no_reward: with_(() => ({
+    reward: Number.NaN,
+    reward_std: Number.NaN,
+    frac_reward_zero_std: 0,
+    "rewards/accuracy/mean": Number.NaN,
+    "rewards/format/mean": Number.NaN,
+  })),
   zero_std: with_((step) => ({ frac_reward_zero_std: ramp(step, [50, 150], [0.3, 0.95]) })),
   format_only: with_((step) => ({
     "rewards/accuracy/mean": 0,

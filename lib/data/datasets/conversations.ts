@@ -9,7 +9,7 @@ export interface LoadConversationsOptions {
   /** Folder that relative picture paths start from: one for all files, or one per file. Default: each file's own. */
   imageFolders?: string | readonly string[] | undefined;
   /** Look whether the pictures are there; true unless given. */
-  checkImages?: boolean;
+  checkImages?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -105,7 +105,9 @@ function noGoodRow(paths: readonly string[], problems: RowProblem[]): VlmR1Error
   const more = problems.length > SHOWN_PROBLEMS ? [`  … and ${problems.length - SHOWN_PROBLEMS} more`] : [];
   const text = [`${path}: none of ${problems.length} rows can be used`, ...shown, ...more].join("\n");
   return new VlmR1Error("ERR_DATA", text, {
-    hint: 'A row is {"id", "image": path | [paths], "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}.',
+    hint: problems.every(({ message }) => message.includes("cannot find the picture"))
+      ? "Relative paths of pictures begin at the data file's folder; image_folders names another one."
+      : 'A row is {"id", "image": path | [paths], "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}.',
   });
 }
 

@@ -2,6 +2,7 @@ import type { Message } from "../../processing/index.js";
 
 /** One question with its pictures and the answer that is known to be right. */
 export interface Row {
+  /** Names the row in logs and messages; unique in a run. */
   id: string;
   /** Everything before the answer; image parts stand for `images` in their order. */
   messages: Message[];

@@ -309,6 +309,36 @@ describe("the program", () => {
     },
   );
 
+  it("puts the options of train under headings, each in columns that fit a terminal", async () => {
+    const { stdout } = await runCli(["train", "--help"]);
+    const headings = stdout.split("\n").filter((line) => /^[A-Z].*:$/.test(line));
+    const groups = [
+      "Model",
+      "Data",
+      "Run",
+      "Evaluation",
+      "Optimizer",
+      "LoRA and freezing",
+      "Sampling",
+      "Rewards",
+      "Loss",
+    ];
+    expect(headings).toEqual(["Options", ...groups, "Example"].map((name) => `${name}:`));
+    const under = (heading: string) => stdout.split(`\n${heading}:\n`)[1]?.split("\n\n")[0] ?? "";
+    expect(under("Options").match(/^ {2}-\S+/gm)).toEqual(["  --json", "  --config", "  --set", "  -h,"]);
+    expect(under("Optimizer")).toMatch(/^ {2}--learning-rate <n> {13}highest learning rate/);
+    // A long list of names stands in the text, and a long flag on a line of its own.
+    expect(under("Loss")).toMatch(/^ {2}--loss-type <name> .*\n[^-]*; one of grpo, bnpo/);
+    expect(under("Loss")).toMatch(/\n {2}--importance-sampling-level <token\|sequence>\n {34}\S/);
+    const options = stdout.slice(0, stdout.indexOf("Example:")).split("\n");
+    // A flag itself is never cut.
+    expect(options.filter((line) => line.length > 80 && line.includes("  ", 4))).toEqual([]);
+  });
+
+  it("shows shared options under a heading only where the command has one", async () => {
+    expect((await runCli(["help", "generate"])).stdout).toBe((await runCli(["generate", "--help"])).stdout);
+  });
+
   it("says of a switch that is on what turning it off does", async () => {
     const { stdout } = await runCli(["train", "--help"]);
     expect(stdout).toMatch(/--no-log-completions\s+turn off: write completions\.jsonl/);

@@ -72,7 +72,10 @@ describe("training options", () => {
     [{ numGenerations: 1 }, /num_generations.*at least 2/],
     [{ temperature: 0 }, /temperature.*more than 0/],
     [{ lossType: "ppo" }, /loss_type.*grpo, bnpo, dr_grpo, dapo.*"ppo"/],
-    [{ rewardWeights: [1] }, /reward_weights.*one weight per reward/],
+    [{ rewardWeights: [1] }, /reward_weights.*one weight per reward \(2\), got \[1\]/],
+    [{ lrSchedulerKwargs: "x" }, /lr_scheduler_kwargs.*expected a map of names and values, .*got "x"/],
+    [{ augment: "x" }, /augment.*expected true or false, got "x"/],
+    [{ datasetWeights: 3 }, /dataset_weights.*expected a list, got 3/],
     [{ promptsPerStep: 1.5 }, /prompts_per_step.*whole number/],
   ])("refuse %j", (wrong, message) => {
     expect(() => parseConfig(grpoSchema, { ...needed, ...wrong })).toThrow(message);

@@ -68,6 +68,7 @@ test.each([
 
 test("a file that does not parse or exports no function is named", async () => {
   await expect(loadReward(file("broken.mjs", "export default ("), folder)).rejects.toThrow(/broken\.mjs/);
+  await expect(loadReward("./gone.mjs", folder)).rejects.toThrow(/gone\.mjs: there is no such file$/);
   await expect(loadReward(file("empty.mjs", "export const a = 1;"), folder)).rejects.toThrow(/no function/);
 });
 
@@ -98,8 +99,8 @@ describe("a spec with settings", () => {
     ["cosine?max_len=10&max_len=11", /twice/, /^$/],
     ["cosine?reward=acuracy", /no reward "acuracy"/, /accuracy/],
     ["iou?answer_space=pixels", /answer_space.*processed/, /truth_space/],
-    ["iou?threshold=2", /threshold.*at most 1/, /threshold/],
-    ["judge", /model/, /base_url/],
+    ["iou?threshold=2", /^reward iou: threshold: expected at most 1, got 2$/, /threshold/],
+    ["judge", /^reward judge: model: must be given$/, /base_url.*judge\?name=value/],
     ["acuracy?x=1", /no reward "acuracy"/, /Did you mean "accuracy"/],
     ["format?tags=a%b", /%-escapes/, /%25/],
     ["format?tags=", /names of tags/, /^$/],

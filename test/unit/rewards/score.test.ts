@@ -26,14 +26,19 @@ describe("a reward that gives no number", () => {
         if (completion === "b") throw new TypeError("bad day");
         return 1;
       },
-      /TypeError: bad day/,
+      // What is a mistake rather than a message is told with its place.
+      /TypeError: bad day \(\S*score\.test\.ts:\d+\)$/,
     ],
-    ["rejects", async (completion) => (completion === "b" ? Promise.reject(new Error("later")) : 1), /later/],
+    ["rejects", async (completion) => (completion === "b" ? Promise.reject(new Error("later")) : 1), /later$/],
     ["throws no error", (completion) => (completion === "b" ? Promise.reject("text") : 1), /threw text/],
     ["never ends", (completion) => (completion === "b" ? new Promise(() => {}) : 1), /time limit of 0.05 s/],
     ["is not a number", (completion) => (completion === "b" ? Number.NaN : 1), /returned NaN/],
     ["is infinite", (completion) => (completion === "b" ? Number.POSITIVE_INFINITY : 1), /returned Infinity/],
-    ["is a text", (completion) => (completion === "b" ? ("5" as unknown as number) : 1), /returned 5/],
+    [
+      "is a text",
+      (completion) => (completion === "b" ? ("5" as unknown as number) : 1),
+      /returned "5", not a finite number/,
+    ],
   ];
   test.each(cases)("%s: it counts as not applicable, under its row's id", async (_, reward, message) => {
     const { values, failures } = await scorer(() => 0.5, reward).score(items, options);

@@ -194,6 +194,7 @@ describe("options that contradict each other are refused", () => {
     ],
     ["weights of zero", { dataset: `${gone}:${gone}`, datasetWeights: [0, 0] }, /zeros only/],
     ["weights of rows", { datasetWeights: [1] }, /dataset_weights: expected a data set of files/],
+    ["a curriculum of one file", { dataset: gone, curriculum: true }, /curriculum: expected several data files/],
     ["a curriculum of rows", { curriculum: true }, /curriculum: expected a data set of files/],
   ])("%s", async (_, options, message) => {
     await expect(open(options)).rejects.toMatchObject({ code: "ERR_CONFIG", message: expect.stringMatching(message) });
