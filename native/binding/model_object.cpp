@@ -104,6 +104,8 @@ template <typename Read, typename Run>
 Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read read, Run run) {
   return guarded_promise(call.env, call.verb, [&] {
     const Contents& model = open(call.verb);
+    // Arguments may have getters, and one may dispose the model.
+    const std::shared_ptr<EngineHandle> engine = model.engine;
     auto on_engine = [id = model.id, verb = call.verb, parsed = read(Reader(args, call.verb), model.info),
                       run = std::move(run)](EngineContents& engine, Job& job) {
       const Span span(verb);
@@ -112,7 +114,7 @@ Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read 
       else return run(engine.model(id), parsed, job);
     };
     auto wrap = [](Napi::Env env, const auto& result) { return to_js(env, result); };
-    return model.engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
+    return engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
   });
 }
 

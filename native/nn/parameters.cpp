@@ -6,7 +6,7 @@ namespace vlmr1 {
 
 namespace {
 
-// 64 bytes: every parameter starts on a cache line.
+// Of f32 64 bytes: every parameter starts on a cache line. A multiple of 4, as stochastic rounding needs.
 int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
 Tensor view(const Tensor& flat, int64_t offset, const Shape& shape) {

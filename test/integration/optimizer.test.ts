@@ -1,7 +1,13 @@
 // The optimizer's forms and writable copies over the native surface: what a run asks for, and what is refused.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Engine, type LoadModelOptions, type Model, type NativeGroup } from "../../lib/engine/index.js";
+import {
+  Engine,
+  type LoadModelOptions,
+  type Model,
+  type NativeGroup,
+  type NativeModel,
+} from "../../lib/engine/index.js";
 import { goldenPath, readTensors } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -158,5 +164,20 @@ describe("the native surface", () => {
         message: expect.stringContaining("blend: source: expected a model"),
       });
     }
+  });
+
+  it("bears arguments that dispose the model while they are read", async () => {
+    const [policy, copy] = [await load(), await load({ writable: true })];
+    const nativeOf = (model: Model) => (model as unknown as { native: NativeModel }).native;
+    const target = nativeOf(copy);
+    const args = {
+      source: nativeOf(policy),
+      get alpha() {
+        target.dispose();
+        return 1;
+      },
+    };
+    await expect(target.blend(args, new Int32Array(1))).rejects.toMatchObject({ code: "ERR_STATE" });
+    for (const model of [policy, copy]) model.dispose();
   });
 });
