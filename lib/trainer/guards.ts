@@ -38,7 +38,7 @@ export class Guards {
   }
 
   /**
-   * The engine leaves all weights alone where a gradient is not finite, and single tensors where an update would make
+   * The engine leaves all weights alone where a gradient is not finite, and single weights where an update would make
    * them so; this says which.
    *
    * @param step From 0.
