@@ -108,7 +108,7 @@ async function updateWeights(
     grad_norm_clipped: norms.after / norms.updates,
     learning_rate: language,
     ...(several ? { "learning_rate/vision": vision, "learning_rate/merger": merger } : {}),
-    num_updates: prepared.updates,
+    num_updates: norms.updates,
     ...guards.metrics(),
   };
 }

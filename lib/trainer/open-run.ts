@@ -11,7 +11,8 @@ import { firstProfiled, Profiler } from "./profiler.js";
 import { findResumePoint, type ResumePoint, resumeRun } from "./resume.js";
 import type { OpenRun, RunHost } from "./run.js";
 import { claimRunFolder, clearRunFolder, writeRunConfig } from "./run-folder.js";
-import { makeParts, sameSchedule } from "./run-parts.js";
+import { RunLock } from "./run-lock.js";
+import { makeParts, makeParts, sameSchedule } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
@@ -20,11 +21,23 @@ import { Watch } from "./watch.js";
 /** Opens all that a run needs, and brings it to where it goes on. What it throws leaves nothing open. */
 export async function openRun(host: RunHost, signal: AbortSignal | undefined): Promise<OpenRun> {
   throwIfAborted(signal);
+  const lock = new RunLock(host.outputDir);
+  try {
+    return await openLocked(host, lock, signal);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function openLocked(host: RunHost, lock: RunLock, signal: AbortSignal | undefined): Promise<OpenRun> {
   const { options, outputDir, events } = host;
   const { config } = options.plan;
   const warn = (message: string) => events.warn(message);
+  await lock.take();
   const from = await findResumePoint(config.resume, outputDir, warn);
   if (!from?.own) await claimRunFolder(outputDir, config.overwriteOutputDir);
+  await lock.take();
   const traceFile = tracePath(config.profile, outputDir);
   if (traceFile !== undefined) await checkTraceTarget(traceFile);
   const names = from === undefined ? config : await namesToResume(from.runFolder, config, warn);
@@ -34,14 +47,18 @@ export async function openRun(host: RunHost, signal: AbortSignal | undefined): P
   const onMeasured = (fraction: number) => events.emitNow("progress", { phase: "measuring", fraction });
   const session = await openSession(options, { names, budget, warn, onDownload, onMeasured, signal });
   try {
-    return await startRun(host, session, from);
+    return await startRun({ ...host, lock }, session, from);
   } catch (error) {
     closeSession(session);
     throw error;
   }
 }
 
-async function startRun(host: RunHost, session: Session, from: ResumePoint | undefined): Promise<OpenRun> {
+async function startRun(
+  host: RunHost & Pick<OpenRun, "lock">,
+  session: Session,
+  from: ResumePoint | undefined,
+): Promise<OpenRun> {
   const { options, outputDir } = host;
   const { config } = options.plan;
   checkMetric(host, session);

@@ -5,6 +5,7 @@ import type { LoopParts } from "./loop.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Profiler } from "./profiler.js";
 import { type RunStatus, writeRunFile } from "./run-folder.js";
+import type { RunLock } from "./run-lock.js";
 import type { Session } from "./session.js";
 import type { Watch } from "./watch.js";
 
@@ -17,6 +18,8 @@ export interface RunHost {
 
 /** A session with its place in the run. */
 export interface OpenRun extends RunHost {
+  /** Of its folder, until the trainer is disposed. */
+  lock: RunLock;
   session: Session;
   parts: LoopParts;
   state: TrainerState;

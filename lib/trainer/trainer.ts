@@ -158,6 +158,7 @@ export class Trainer implements RunControl {
     const run = await opening?.catch(() => undefined);
     if (run === undefined) return;
     closeSession(run.session);
+    await run.lock.release();
     await this.events.emit("close", undefined);
     await this.events.flush();
   }
@@ -193,6 +194,7 @@ export class Trainer implements RunControl {
       return run;
     } catch (error) {
       closeSession(run.session);
+      await run.lock.release();
       throw error;
     } finally {
       this.starting = undefined;
