@@ -12,7 +12,7 @@ import { findResumePoint, type ResumePoint, resumeRun } from "./resume.js";
 import type { OpenRun, RunHost } from "./run.js";
 import { claimRunFolder, clearRunFolder, writeRunConfig } from "./run-folder.js";
 import { RunLock } from "./run-lock.js";
-import { makeParts, makeParts, sameSchedule } from "./run-parts.js";
+import { makeParts, sameSchedule } from "./run-parts.js";
 import { checkTargets } from "./save-trained.js";
 import { closeSession, openSession, type Session } from "./session.js";
 import { newState } from "./state.js";
