@@ -9,7 +9,7 @@ import { formatTable } from "../report/format.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
-import { checkSeveralAnswers, evaluationSeed } from "../trainer/evaluation-sampling.js";
+import { checkSeveralAnswers, evaluateOptionsOf } from "../trainer/evaluation-sampling.js";
 import type { CliContext } from "./context.js";
 import { withModel } from "./open.js";
 import { printJson, StatusLine, warn } from "./output.js";
@@ -48,16 +48,7 @@ async function runEvaluation(config: EvalConfig, context: CliContext): Promise<E
       return await evaluate(
         { model, processor, rows, scorer },
         {
-          rewardWeights: config.rewardWeights,
-          rewardTimeLimit: config.rewardTimeout * 1000,
-          rewardConcurrency: config.rewardConcurrency,
-          rewardRetries: config.rewardRetries,
-          maxCompletionLength: config.maxCompletionLength,
-          promptSuffix: config.promptSuffix,
-          batchSize: config.evalBatchSize,
-          temperature: config.evalTemperature,
-          numGenerations: config.numGenerationsEval,
-          seed: evaluationSeed(config),
+          ...evaluateOptionsOf(config),
           step: 0,
           signal,
           onProgress: (fraction) => status.show(`${Math.round(fraction * 100)} % of ${rows.length} rows`),

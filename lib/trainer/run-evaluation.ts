@@ -3,7 +3,7 @@ import { type EvaluateOptions, type Evaluation, evaluate } from "../eval/index.j
 import { span } from "../report/spans.js";
 import { bestMetricName, checkMetricName, greaterIsBetter, isBetter } from "./best-checkpoint.js";
 import { countWithoutBetter, type EarlyStoppingOptions, earlyStopReason } from "./early-stopping.js";
-import { evaluationSeed } from "./evaluation-sampling.js";
+import { evaluateOptionsOf } from "./evaluation-sampling.js";
 import type { OpenRun } from "./run.js";
 import { finite } from "./state.js";
 
@@ -66,16 +66,7 @@ async function answerHeldOut(run: OpenRun, signal: AbortSignal | undefined): Pro
     });
   }
   const evaluateOptions: EvaluateOptions = {
-    rewardWeights: config.rewardWeights,
-    rewardTimeLimit: config.rewardTimeout * 1000,
-    rewardConcurrency: config.rewardConcurrency,
-    rewardRetries: config.rewardRetries,
-    maxCompletionLength: config.maxCompletionLength,
-    promptSuffix: config.promptSuffix,
-    batchSize: config.evalBatchSize,
-    temperature: config.evalTemperature,
-    numGenerations: config.numGenerationsEval,
-    seed: evaluationSeed(config),
+    ...evaluateOptionsOf(config),
     step: weightsOf,
     signal,
     onProgress: (fraction) => events.emitNow("progress", { phase: "evaluating", fraction }),
