@@ -1,12 +1,7 @@
+import type { GrpoOptions } from "../config/grpo-options.js";
 import { parseConfig } from "../config/index.js";
-import {
-  type GrpoConfig,
-  type GrpoInput,
-  grpoSchema,
-  type SftConfig,
-  type SftInput,
-  sftSchema,
-} from "../config/train-schema.js";
+import type { SftOptions } from "../config/sft-options.js";
+import { type GrpoConfig, grpoSchema, type SftConfig, sftSchema } from "../config/train-schema.js";
 import type { Row } from "../data/datasets/index.js";
 import type { Engine } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
@@ -35,9 +30,9 @@ export interface InCode {
 type InFile = keyof InCode;
 
 /** Options of GRPO: those of `vlmr1-native train --help` in camelCase. */
-export type GrpoTrainerOptions = { objective?: "grpo" | undefined } & Omit<GrpoInput, InFile> & InCode;
+export type GrpoTrainerOptions = { objective?: "grpo" | undefined } & Omit<GrpoOptions, InFile> & InCode;
 /** Options of supervised fine-tuning: those of `vlmr1-native sft --help` in camelCase. */
-export type SftTrainerOptions = { objective: "sft" } & Omit<SftInput, InFile> & InCode;
+export type SftTrainerOptions = { objective: "sft" } & Omit<SftOptions, InFile> & InCode;
 /** The fields of a config file in camelCase, with rows, functions and an engine where code has them. */
 export type TrainerOptions = GrpoTrainerOptions | SftTrainerOptions;
 
