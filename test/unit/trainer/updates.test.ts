@@ -273,8 +273,11 @@ describe("a reference that follows the policy", () => {
 });
 
 test.each([
-  [{ lossType: "luspo" }, "loss_type luspo needs importance_sampling_level sequence"],
-  [{ lossType: "vespo", importanceSamplingLevel: "sequence" }, "loss_type vespo needs importance_sampling_level token"],
+  [{ lossType: "luspo" }, "loss_type luspo needs importance_sampling_level sequence, got token"],
+  [
+    { lossType: "vespo", importanceSamplingLevel: "sequence" },
+    "loss_type vespo needs importance_sampling_level token, got sequence",
+  ],
   [{ entropyCoefMin: 0.5, entropyCoefMax: 0.1 }, "entropy_coef_min 0.5 is above entropy_coef_max 0.1"],
 ] as const)("options that mean nothing together are refused at once: %j", async (more, message) => {
   await expect(watched(more)).rejects.toMatchObject({ code: "ERR_CONFIG", message });
