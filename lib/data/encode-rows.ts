@@ -11,8 +11,6 @@ export interface EncodedRow {
 export interface RowFailure {
   row: Row;
   message: string;
-  /** Whether all that is wrong is the prompt's length. */
-  overlong: boolean;
 }
 
 export interface EncodeRowsOptions {
@@ -32,12 +30,6 @@ export function isRowError(error: unknown): error is VlmR1Error {
   return error instanceof VlmR1Error && ROW_ERRORS.has(error.code);
 }
 
-class OverlongError extends VlmR1Error {
-  constructor(message: string) {
-    super("ERR_DATA", message);
-  }
-}
-
 /** Makes prompts of rows. A row with a bad picture or too many tokens is left out and told. */
 export async function encodeRows(
   processor: Processor,
@@ -52,7 +44,7 @@ export async function encodeRows(
       } catch (error) {
         throwIfAborted(options.signal);
         if (!isRowError(error)) throw error;
-        failures.push({ row, message: error.message, overlong: error instanceof OverlongError });
+        failures.push({ row, message: error.message });
         return undefined;
       }
     }),
@@ -68,7 +60,8 @@ async function encodeRow(processor: Processor, row: Row, options: EncodeRowsOpti
   // Without the signal: rows are made side by side, and a prompt takes milliseconds.
   const prompt = await processor.prompt(withSuffix(row.messages, promptSuffix), images);
   if (prompt.tokens.length > maxPromptTokens) {
-    throw new OverlongError(
+    throw new VlmR1Error(
+      "ERR_DATA",
       `the prompt has ${prompt.tokens.length} tokens; with the completion the model has room for ${maxPromptTokens}`,
     );
   }

@@ -1,6 +1,6 @@
 import type { GrpoConfig } from "../config/train-schema.js";
 import type { AccumulateResult, GrpoLossArgs, TokenScores } from "../engine/index.js";
-import { entropyThreshold, lossSettings } from "../losses/index.js";
+import { highEntropyMask, lossSettings } from "../losses/index.js";
 import type { CompletionRecord, Metrics } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { EntropyControl } from "./entropy-control.js";
@@ -113,24 +113,20 @@ export class GrpoStep implements PreparedStep {
     const tokenMask: Update["tokenMask"] = new Map();
     if (topEntropyQuantile >= 1) return { tokenMask, entropy: undefined };
     const scores = await span("entropies", () => this.parts.score(chunk, signal));
-    const scored = chunk.flatMap((judged) =>
-      (scores.get(judged) ?? []).filter((_, index) => judged.mask[index] !== 0).map(({ entropy }) => entropy),
+    const entropies = chunk.map((judged) => (scores.get(judged) ?? []).map(({ entropy }) => entropy));
+    const counted = entropies.map((own, group) =>
+      own.map((values, index) => new Uint8Array(values.length).fill(chunk[group]?.mask[index] ?? 0)),
     );
-    const threshold = entropyThreshold(scored, 1 - topEntropyQuantile);
+    const masks = highEntropyMask(entropies.flat(), topEntropyQuantile, counted.flat());
     const seen = { sum: 0, tokens: 0 };
-    for (const judged of chunk) {
-      const masks = (scores.get(judged) ?? []).map(({ entropy }) =>
-        Uint8Array.from(entropy, (h) => Number(h >= threshold)),
-      );
-      tokenMask.set(judged, masks);
-    }
-    for (const entropies of scored) {
-      for (const value of entropies) {
-        if (value < threshold) continue;
+    for (const [row, values] of entropies.flat().entries()) {
+      for (const [token, value] of values.entries()) {
+        if (masks[row]?.[token] !== 1) continue;
         seen.sum += value;
         seen.tokens += 1;
       }
     }
+    for (const [group, judged] of chunk.entries()) tokenMask.set(judged, masks.splice(0, entropies[group]?.length));
     return { tokenMask, entropy: seen };
   }
 

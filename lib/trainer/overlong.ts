@@ -14,11 +14,6 @@ export interface OverlongOptions {
   onProgress?: ((fraction: number) => void) | undefined;
 }
 
-export interface FittingRows extends FileRows {
-  /** Rows that are left out. */
-  overlong: number;
-}
-
 /** Rows that are measured at a time. */
 const WIDTH = 64;
 /** Rows between two reports of progress. */
@@ -36,13 +31,13 @@ export async function leaveOutOverlong(
   processor: Processor,
   options: OverlongOptions,
   warn: (message: string) => void,
-): Promise<FittingRows> {
+): Promise<FileRows> {
   const { maxPromptLength } = options;
   const { rows } = data;
   const lengths = await promptLengths(rows, processor, options);
   const isOverlong = (row: number) => (lengths[row] ?? 0) > maxPromptLength;
   const overlong = rows.filter((_, row) => isOverlong(row));
-  if (overlong.length === 0) return { ...data, overlong: 0 };
+  if (overlong.length === 0) return data;
   const known = lengths.filter((length) => length !== undefined);
   if (overlong.length === known.length) throw noneFits(maxPromptLength, known);
   const longest = known.reduce((a, b) => Math.max(a, b));
@@ -50,7 +45,7 @@ export async function leaveOutOverlong(
     `${overlong.length} of ${rows.length} rows are left out: their prompts have more than max_prompt_length ` +
       `(${maxPromptLength}) tokens, up to ${longest}: ${listIds(overlong)}`,
   );
-  return { ...keepRows(data, (row) => !isOverlong(row)), overlong: overlong.length };
+  return keepRows(data, (row) => !isOverlong(row));
 }
 
 /** By row; undefined where it cannot be measured. */

@@ -25,34 +25,20 @@ type Encoded = Awaited<ReturnType<typeof encodeRows>>;
 const PATIENCE = 10;
 export const NAMED_ABOVE = "The warnings above name the rows and what is wrong with them.";
 
-/** Rows of the data set, each counted once, as it was when it was last met. */
-export interface RowCounts {
-  used: number;
-  /** With a picture or a question that cannot be read. */
-  bad: number;
-  /** Too long for the model. */
-  overlong: number;
-}
-
 /** Gives each step its rows, ready for the engine; bad ones are left out, named once and counted. */
 export class RowSource {
   private readonly told = new Set<string>();
   /** By position in the run: rows that are being read ahead. */
   private readonly ahead = new Map<number, Promise<Encoded>>();
   private emptySteps = 0;
-  /** By number in the data set: what became of the row. */
-  private readonly met = new Map<number, keyof RowCounts>();
-  private readonly sums: RowCounts = { used: 0, bad: 0, overlong: 0 };
+  /** Rows of the data set, by number, that could not be used when they were last met. */
+  private readonly bad = new Set<number>();
 
   constructor(
     private readonly rows: readonly Row[],
     private readonly processor: Processor,
     private readonly options: RowSourceOptions,
   ) {}
-
-  get counts(): Readonly<RowCounts> {
-    return { ...this.sums };
-  }
 
   async take(places: readonly Place[], context: StepContext): Promise<PlacedRow[]> {
     const results = await Promise.all(
@@ -63,8 +49,12 @@ export class RowSource {
     for (const [index, { encoded, failures }] of results.entries()) {
       const place = places[index] as Place;
       for (const { row, message } of failures) this.tell(row, message, context);
-      if (encoded[0] !== undefined) taken.push({ ...encoded[0], place });
-      this.count(place.row, encoded[0] !== undefined ? "used" : failures[0]?.overlong ? "overlong" : "bad");
+      if (encoded[0] === undefined) {
+        this.bad.add(place.row);
+      } else {
+        this.bad.delete(place.row);
+        taken.push({ ...encoded[0], place });
+      }
     }
     this.checkEmpty(taken.length, places.length);
     return taken;
@@ -84,13 +74,6 @@ export class RowSource {
   private forget(places: readonly Place[]): void {
     const last = places.at(-1)?.position ?? -1;
     for (const position of this.ahead.keys()) if (position <= last) this.ahead.delete(position);
-  }
-
-  private count(row: number, what: keyof RowCounts): void {
-    const before = this.met.get(row);
-    if (before !== undefined) this.sums[before] -= 1;
-    this.sums[what] += 1;
-    this.met.set(row, what);
   }
 
   private encode(place: Place, signal: AbortSignal | undefined): Promise<Encoded> {
@@ -118,7 +101,7 @@ export class RowSource {
 
   private checkEmpty(taken: number, wanted: number): void {
     this.emptySteps = taken === 0 && wanted > 0 ? this.emptySteps + 1 : 0;
-    const all = this.sums.bad + this.sums.overlong === this.rows.length;
+    const all = this.bad.size === this.rows.length;
     if (this.emptySteps < PATIENCE && !all) return;
     const which = all ? `the ${this.rows.length} rows` : `the rows of the last ${PATIENCE} steps`;
     throw new VlmR1Error("ERR_DATA", `none of ${which} could be used`, { hint: NAMED_ABOVE });

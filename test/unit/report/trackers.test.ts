@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import type { VlmR1Error } from "../../../lib/errors/index.js";
-import { makeTrackers } from "../../../lib/report/index.js";
+import { makeTrackers, type Reporter } from "../../../lib/report/index.js";
 import { QuietReporter } from "../../../lib/report/quiet.js";
 import { openWorker, type WandbChannel } from "../../../lib/report/wandb.js";
 import { serveWandb, type ToWorker, type WandbSdk } from "../../../lib/report/wandb-worker.js";
-import { Reporters } from "../../support/reporters.js";
+import { RunEvents } from "../../../lib/trainer/events.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 const KEY = { WANDB_API_KEY: "k" };
@@ -68,11 +68,18 @@ function channelTo(sdk: WandbSdk): WandbChannel {
   };
 }
 
+/** As a trainer tells its reporters. */
+function told(reporters: readonly Reporter[]): RunEvents {
+  const events = new RunEvents();
+  for (const reporter of reporters) events.addReporter(reporter);
+  return events;
+}
+
 async function makeWandbRun(sdk: WandbSdk, patience = 5000) {
   const outputDir = temporaryFolder();
   const warnings: string[] = [];
   const make = async (runName?: string) =>
-    new Reporters(
+    told(
       await makeTrackers(
         { ...configOf(outputDir, ["wandb"]), runName },
         {
@@ -108,8 +115,8 @@ describe("report_to", () => {
 
   test("tensorboard, with the options under their names in files", async () => {
     const outputDir = temporaryFolder();
-    const reporters = new Reporters(await makeTrackers(configOf(outputDir, ["tensorboard", "tensorboard"]), { warn }));
-    await reporters.onStart(start(outputDir));
+    const reporters = told(await makeTrackers(configOf(outputDir, ["tensorboard", "tensorboard"]), { warn }));
+    await reporters.emit("start", start(outputDir));
     const files = readdirSync(outputDir).filter((name) => name.startsWith("events.out.tfevents."));
     expect(files).toHaveLength(1);
     expect(readFileSync(join(outputDir, files[0]!), "utf8")).toContain('"learning_rate": 0.000001');
@@ -145,13 +152,13 @@ describe("Weights & Biases", () => {
     const { sdk, calls } = standIn();
     const { outputDir, warnings, make } = await makeWandbRun(sdk);
     const run = await make("sushi");
-    await run.onStart(start(outputDir));
-    await run.onEvaluation(0, { eval_reward: 1 });
-    await run.onStep(step(1, { reward: 1, kl: Number.NaN }));
-    await run.onStep(step(2, { reward: 2 }));
-    await run.onEnd({ status: "finished", step: 2, checkpoint: undefined });
-    await run.onEvaluation(2, { eval_reward: 3 });
-    await run.onClose();
+    await run.emit("start", start(outputDir));
+    await run.emit("eval", { step: 0, metrics: { eval_reward: 1 }, answers: [], best: false });
+    await run.emit("step", step(1, { reward: 1, kl: Number.NaN }));
+    await run.emit("step", step(2, { reward: 2 }));
+    await run.emit("end", { status: "finished", step: 2, checkpoint: undefined });
+    await run.emit("eval", { step: 2, metrics: { eval_reward: 3 }, answers: [], best: false });
+    await run.emit("close", undefined);
     const id = (calls[0] as [string, { id: string }])[1].id;
     expect(id).toMatch(/^[0-9a-f]{8}$/);
     expect(calls).toEqual([
@@ -176,12 +183,12 @@ describe("Weights & Biases", () => {
     const { sdk, calls } = standIn();
     const { outputDir, make } = await makeWandbRun(sdk);
     const first = await make("sushi");
-    await first.onStart(start(outputDir));
-    await first.onEnd({ status: "interrupted", step: 4, checkpoint: undefined });
-    await first.onClose();
+    await first.emit("start", start(outputDir));
+    await first.emit("end", { status: "interrupted", step: 4, checkpoint: undefined });
+    await first.emit("close", undefined);
     const second = await make("sushi");
-    await second.onStart(start(outputDir, 4));
-    await second.onClose();
+    await second.emit("start", start(outputDir, 4));
+    await second.emit("close", undefined);
     const [begun, , again] = calls as [string, { id: string; name: string; config: object }][];
     expect(calls[1]).toEqual(["finish", 255]);
     expect(again![1].name).toBe("sushi (from step 4)");
@@ -195,10 +202,10 @@ describe("Weights & Biases", () => {
     const { sdk } = standIn({ init: new Error("Unable to determine default entity") });
     const { outputDir, warnings, make } = await makeWandbRun(sdk);
     const run = await make();
-    await run.onStart(start(outputDir));
+    await run.emit("start", start(outputDir));
     await new Promise((done) => setTimeout(done, 20));
-    for (const number of [1, 2, 3]) await run.onStep(step(number, { reward: number }));
-    await run.onClose();
+    for (const number of [1, 2, 3]) await run.emit("step", step(number, { reward: number }));
+    await run.emit("close", undefined);
     expect(warnings).toEqual([
       "Weights & Biases: Unable to determine default entity; nothing more is sent, the run goes on, " +
         "and metrics.jsonl has all numbers",
@@ -209,8 +216,8 @@ describe("Weights & Biases", () => {
     const { sdk } = standIn({ finishNever: true });
     const { outputDir, warnings, make } = await makeWandbRun(sdk, 30);
     const run = await make();
-    await run.onStart(start(outputDir));
-    await run.onClose();
+    await run.emit("start", start(outputDir));
+    await run.emit("close", undefined);
     expect(warnings).toEqual([expect.stringContaining("no answer after 0.03 s")]);
   });
 });
