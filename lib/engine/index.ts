@@ -1,3 +1,4 @@
+export { Decoder } from "./decoder.js";
 export { Engine, type EngineOptions, type InitModelOptions, type LoadModelOptions } from "./engine.js";
 export type { CallOptions } from "./guard.js";
 export { addonPath, loadAddon, packageRoot, packageVersion } from "./load.js";

@@ -1,4 +1,5 @@
-import { VlmR1Error } from "../errors/index.js";
+import { fromNative, VlmR1Error } from "../errors/index.js";
+import { Decoder } from "./decoder.js";
 import { type CallOptions, raiseFlag, underSignal } from "./guard.js";
 import type { AccumulateArgs, AccumulateResult } from "./native-loss-types.js";
 import type {
@@ -128,6 +129,19 @@ export class Model {
       if (failure === undefined) throw error;
     }
     throw failure.error;
+  }
+
+  /**
+   * A decoder of this model, for requests that come while others are answered. `maxRows` (0, or not given: no limit)
+   * bounds how many are under way at once. Dispose it before the model.
+   */
+  openDecoder({ maxRows = 0, adapter = "on" }: { maxRows?: number; adapter?: AdapterUse } = {}): Decoder {
+    const native = this.open("openDecoder");
+    try {
+      return new Decoder(native.openDecoder({ maxRows, adapter }));
+    } catch (error) {
+      throw fromNative(error);
+    }
   }
 
   /** Log-probability and entropy of every completion token by teacher forcing, `[group][completion]`. */

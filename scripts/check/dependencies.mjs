@@ -21,7 +21,10 @@ const NATIVE_RANK = {
 };
 const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → optim", "models → io", "image → models"]);
 
-/** cli → trainer → {adapters, engine, losses, rewards, data, processing, report, eval} → {config, files, hub} → errors. */
+/**
+ * cli → {trainer, serve} → page → {adapters, engine, losses, rewards, data, processing, report, eval}
+ * → {config, files, hub} → errors.
+ */
 const LIB_RANK = {
   errors: 0,
   config: 1,
@@ -35,8 +38,10 @@ const LIB_RANK = {
   processing: 2,
   report: 2,
   eval: 2,
-  trainer: 3,
-  cli: 4,
+  page: 3,
+  serve: 4,
+  trainer: 4,
+  cli: 5,
 };
 
 export function checkDependencies() {

@@ -77,6 +77,10 @@ class Bandit implements NativeModel {
     };
   }
 
+  openDecoder(): never {
+    throw new Error("bandits have no decoder");
+  }
+
   async generate(args: GenerateArgs, onProgress: unknown, flag: AbortFlag): Promise<NativeCompletion[][]> {
     await this.enter("generate", args, flag);
     if (typeof onProgress === "function") onProgress({ tokens: 1, finished: args.n, total: args.n, news: [] });

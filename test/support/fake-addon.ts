@@ -12,6 +12,7 @@ import type {
   NativeProfile,
   ProcessImageArgs,
 } from "../../lib/engine/native-types.js";
+import { fakeDecoder } from "./fake-decoder.js";
 import { NOTHING_CLIPPED } from "./loss.js";
 import { tinyParameters } from "./tiny-parameters.js";
 
@@ -25,6 +26,8 @@ export interface FakeOptions {
   finishReason?: "stop" | "length";
   /** Tokens that are reported while the completion is drawn, report by report. */
   news?: number[][];
+  /** What a decoder answers every request with. */
+  decoded?: number[];
   /** A verb that waits for its abort flag; others answer at once. */
   hangs?: string;
   /** How many calls of that verb are answered before. */
@@ -123,6 +126,7 @@ function fakeModel(answer: Answer, calls: Calls, options: FakeOptions): NativeMo
         return args.prompts.map(() => completions(args, options));
       });
     },
+    openDecoder: ({ maxRows }) => fakeDecoder({ answer: () => options.decoded ?? [7], maxRows }),
     logProbs: (args, flag) =>
       answer("logProbs", args, flag, () =>
         args.groups.map(({ completions: all }) =>
