@@ -12,6 +12,7 @@ export {
   type LossResult,
   type TokenRows,
 } from "./losses/index.js";
+export * from "./page/index.js";
 export * from "./processing/index.js";
 export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";

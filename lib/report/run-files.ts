@@ -17,7 +17,7 @@ export const AFTER_FILE = "after.json";
 export const SUMMARY_FILE = "summary.json";
 export const REPORT_FILE = "report.html";
 
-export type RunStatus = "running" | "interrupted" | "failed" | "finished";
+export type RunStatus = "running" | "paused" | "interrupted" | "failed" | "finished";
 
 export interface RunFile {
   status: RunStatus;

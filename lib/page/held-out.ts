@@ -1,0 +1,1 @@
+import { compareRecords } from "../eval/index.js";
