@@ -36,20 +36,14 @@ export function pickGallery(questions: readonly Answered[], count: number): Answ
   return spread(count, questions.length).map((index) => questions[index] as Answered);
 }
 
-/** Those whose reward fell most, the deepest fall first; equals in the data's order. */
-export function pickRegressions(questions: readonly Answered[], count: number): Answered[] {
-  return questions
-    .map((question) => ({ question, fall: fallOf(question) }))
-    .filter(({ fall }) => fall > 0)
-    .sort((a, b) => b.fall - a.fall)
-    .slice(0, count)
-    .map(({ question }) => question);
-}
-
-/** How much lower the last answer's reward is than the first one's; 0 where one of them has none. */
-function fallOf({ answers }: Answered): number {
-  const [before, after] = [answers.at(0)?.answer.reward ?? null, answers.at(-1)?.answer.reward ?? null];
-  return before === null || after === null ? 0 : before - after;
+/** Those whose mean reward fell most, the deepest fall first. */
+export function pickRegressions(
+  questions: readonly Answered[],
+  worsened: readonly { id: string }[],
+  count: number,
+): Answered[] {
+  const byId = new Map(questions.map((question) => [question.id, question]));
+  return worsened.slice(0, count).flatMap(({ id }) => byId.get(id) ?? []);
 }
 
 /** @param show Of pictures' paths and of texts, what the page gets. */

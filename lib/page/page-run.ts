@@ -3,7 +3,7 @@ import { mapBounded } from "../data/map-bounded.js";
 import { newestFirst, rewardOf } from "./completions.js";
 import { describeEnvironment } from "./environment.js";
 import { answeredQuestions, pickGallery, pickRegressions, toExample } from "./examples.js";
-import { heldOutOf } from "./held-out.js";
+import { toHeldOut } from "./held-out.js";
 import type { PageCompletion, PageRun } from "./page-data.js";
 import type { RunRecord } from "./run-record.js";
 import { clip } from "./text.js";
@@ -40,14 +40,15 @@ export async function toPageRun(
   detail: Detail,
   signal?: AbortSignal,
 ): Promise<PageRun> {
-  const { run, config, metrics, records, environment } = record;
+  const { run, config, metrics, records, comparison, environment } = record;
   const questions = answeredQuestions(records);
   const show = {
     pictures: (paths: readonly string[]) => [...paths],
     text: (text: string) => clip(text, detail.maxText),
   };
   const gallery = pickGallery(questions, detail.gallery).map((question) => toExample(question, show));
-  const regressions = pickRegressions(questions, detail.regressions).map((question) => toExample(question, show));
+  const fallen = pickRegressions(questions, comparison?.worsened ?? [], detail.regressions);
+  const regressions = fallen.map((question) => toExample(question, show));
   const completions = completionsOf(record, detail);
   await storePictures([...gallery, ...regressions, ...completions], store, signal);
   const step = Math.max(run?.step ?? 0, metrics.steps.lastStep);
@@ -60,7 +61,7 @@ export async function toPageRun(
     reason: run?.reason,
     steps: metrics.steps.thinned(detail.maxPoints),
     evaluations: metrics.evaluations.thinned(detail.maxPoints),
-    heldOut: heldOutOf(records),
+    heldOut: comparison && toHeldOut(comparison),
     gallery,
     regressions,
     completions,

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { isAbort, VlmR1Error } from "../errors/index.js";
-import { readRecord } from "../eval/index.js";
+import { type Comparison, compareRecords, readRecord } from "../eval/index.js";
 import { type Environment, EnvironmentSchema } from "../report/environment.js";
 import { lastLinesOf } from "../report/json-lines.js";
 import {
@@ -35,6 +35,8 @@ export interface RunRecord {
   config: Readonly<Record<string, unknown>>;
   metrics: RunMetrics;
   records: Records;
+  /** Of the evaluations before and after, where there are both. */
+  comparison: Comparison | undefined;
   /** The newest, in the order of the file. */
   completions: CompletionLine[];
   /** Of the completions' rows, by their ids. */
@@ -78,18 +80,24 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
   const metrics = await readMetrics(join(folder, METRICS_FILE), maxPoints, signal);
   const before = await attempt(BEFORE_FILE, readRecord);
   const after = await attempt(AFTER_FILE, readRecord);
+  const comparison = await attempt(AFTER_FILE, async () => compared({ before, after }));
   const completions = await readCompletions(join(folder, COMPLETIONS_FILE), options.completions);
   const environment = await attempt(ENVIRONMENT_FILE, (path) => readJson(path, EnvironmentSchema));
   const data = await attempt(DATA_FILE, (path) => readJson(path, DataStatisticsSchema));
   const step = metrics.steps.lastStep;
   const workingFolder = environment?.sessions.at(-1)?.working_folder ?? process.cwd();
   return {
-    ...{ folder, run, config, metrics, completions, environment, data },
+    ...{ folder, run, config, metrics, completions, comparison, environment, data },
     status: await statusOf(folder, run),
     records: { before, after },
     questions: await questionsOf(completions, { config, workingFolder }, signal),
     warnings: [...(await readWarnings(folder)), ...problems.map((message) => ({ step, message }))],
   };
+}
+
+function compared({ before, after }: Records): Comparison | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  return compareRecords(before, after, { labels: ["before", "after"] });
 }
 
 async function requireRun(folder: string): Promise<void> {
