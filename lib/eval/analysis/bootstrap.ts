@@ -83,7 +83,8 @@ function resampledMeans(sums: Float64Array, sizes: Float64Array, resamples: numb
     let sum = 0;
     let rows = 0;
     for (let draw = 0; draw < sums.length; draw += 1) {
-      const cluster = random.below(sums.length);
+      // Several times as fast as a draw without any bias; that of this one is under 1 in 2^32 / clusters.
+      const cluster = Math.floor(random.uniform() * sums.length);
       sum += sums[cluster] as number;
       rows += sizes[cluster] as number;
     }

@@ -36,7 +36,12 @@ export function wilsonInterval(share: number, trials: number): ConfidenceInterva
   const z2 = Z95 ** 2 / trials;
   const centre = (share + z2 / 2) / (1 + z2);
   const half = (Z95 / (1 + z2)) * Math.sqrt((share * (1 - share)) / trials + z2 / (4 * trials));
-  return { value: share, low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
+  // At shares of 0 and 1 rounding would leave a border just beside the share.
+  return {
+    value: share,
+    low: Math.max(0, Math.min(share, centre - half)),
+    high: Math.min(1, Math.max(share, centre + half)),
+  };
 }
 
 /** Pearson's correlation; NaN of fewer than three pairs, or where one side does not vary. */
