@@ -11,6 +11,7 @@ import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 import { weightedSum } from "../rewards/weighted-sum.js";
+import { recordedAnswer } from "./make-record.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
 export interface EvaluateParts {
@@ -43,6 +44,8 @@ export interface EvaluateOptions {
   step: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((fraction: number) => void) | undefined;
+  /** Gets answers as they are there, in the order of the rows; the next ones wait for it. */
+  onAnswers?: ((answers: readonly EvaluatedAnswer[]) => void | Promise<void>) | undefined;
 }
 
 /** An answer to a row and how it fared. */
@@ -100,8 +103,11 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
     if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
     const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
-    if (waiting.length > 0)
-      answers.push(...(await answer(parts, waiting, { ...options, onProgress }, failures.rewards)));
+    if (waiting.length > 0) {
+      const news = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
+      answers.push(...news);
+      await options.onAnswers?.(news);
+    }
     onProgress(0);
     waiting = [];
   }
@@ -111,9 +117,10 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     });
   }
   const names = parts.scorer.rewards.map(({ name }) => name);
+  const recorded = answers.map(recordedAnswer);
   return {
-    scores: scoresOf(answers),
-    metrics: metricsOf(answers, names, options.numGenerations ?? 1),
+    scores: scoresOf(recorded),
+    metrics: metricsOf(recorded, names, options.numGenerations ?? 1),
     answers,
     failures,
   };
