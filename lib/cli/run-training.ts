@@ -13,6 +13,7 @@ import {
 } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { printJson, shellQuote } from "./output.js";
+import { makeReport } from "./run-report.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
 export interface RunOptions {
@@ -35,8 +36,10 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
+    await makeReport(trainer, context, run.json ? context.stderr : context.stdout);
   } catch (error) {
     if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
+    await makeReport(trainer, context, context.stderr);
     throw error;
   } finally {
     await trainer.dispose();

@@ -31,11 +31,18 @@ function dataset(split: string, count: number): string {
   return path;
 }
 
+/** A random model writes by chance what this pays for. */
+function reward(): string {
+  const path = join(folder, "by-length.mjs");
+  writeFileSync(path, "export default function byLength(completion) { return completion.length / 100; }\n");
+  return path;
+}
+
 const run = join(folder, "grpo");
 const train = (out: string, ...more: string[]) => [
   ...["train", "--model", MODEL, "--dataset", dataset("train", 6), "--device=cpu", "--output-dir", out],
   ...["--prompts-per-step", "2", "--num_generations", "2", "--maxCompletionLength=8", "--lr", "1e-3"],
-  ...["--report-to", "none", ...more],
+  ...["--report-to", "none", "--reward", reward(), ...more],
 ];
 
 /** What a report's file shows. */
