@@ -200,7 +200,7 @@ test("damaged files are named, and the rest is shown", async () => {
   const folder = runFolder({
     "metrics.jsonl": 'no json\n[1]\n{"step":"x"}\n{"step":3,"loss":1}\n',
     "config.yaml": "a: [1",
-    "run.json": "{",
+    "run.json": { status: "odd", step: "x" },
     "before.json": { scores: {}, answers: {} },
     "environment.json": { objective: "other" },
     "data.json": "[]",
