@@ -136,7 +136,7 @@ describeBrowser("a dashboard in the browser", (browser) => {
         await expect.poll(() => server.controls.length).toBe(3);
         await page.getByRole("button", { name: "Stop after checkpoint" }).click();
         await page.keyboard.press("Escape");
-        expect(await page.locator("dialog.confirm").count()).toBe(0);
+        await expect.poll(() => page.locator("dialog.confirm").count()).toBe(0);
         expect(server.controls).toHaveLength(3);
         server.answer = { status: 409, body: { error: "The run has ended.", hint: "Resume it first." } };
         await page.getByRole("button", { name: "Stop after checkpoint" }).click();

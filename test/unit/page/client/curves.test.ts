@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { withUniqueNames } from "../../../../lib/page/client/base/store.js";
 import { catalogOf } from "../../../../lib/page/client/charts/catalog.js";
 import { chartData, summaryOf, valueAt } from "../../../../lib/page/client/charts/series.js";
 import { smooth } from "../../../../lib/page/client/charts/smooth.js";
@@ -64,6 +65,11 @@ describe("chartData", () => {
     expect(summaryOf(series[0]?.raw ?? [])).toEqual({ first: 1, last: 4, min: 1, max: 4 });
     expect(valueAt(series[1]?.raw ?? [], 1)).toBe(1);
     expect(valueAt(series[0]?.raw ?? [], 0)).toBeUndefined();
+  });
+
+  it("tells runs of one name apart", () => {
+    const { runs } = withUniqueNames(pageData({ runs: [pageRun({ name: "a" }), pageRun({ name: "a" })] }));
+    expect(runs.map(({ name }) => name)).toEqual(["a", "a (2)"]);
   });
 
   it("gives runs different colours and dashes", () => {

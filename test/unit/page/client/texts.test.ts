@@ -88,6 +88,7 @@ describe("texts", () => {
 
   it("labels an axis with no more digits than tell its ticks apart", () => {
     expect([0, 0.5, 1].map((value) => formatTick(value, "none", [0, 0.5, 1]))).toEqual(["0", "0.5", "1.0"]);
+    expect([1, 1.25].map((value) => formatTick(value, "none", [1, 1.25, 1.5]))).toEqual(["1.00", "1.25"]);
     expect(formatTick(0.25, "share", [0, 0.25])).toBe("25 %");
     expect(formatTick(0.0001, "none", [0, 0.0001])).toBe("1e−4");
     expect(formatTick(-20, "none", [-20, 0])).toBe("−20");
