@@ -12,8 +12,6 @@ export {
   type LossResult,
   type TokenRows,
 } from "./losses/index.js";
-export { pagePolicy, renderPage } from "./page/html.js";
-export type * from "./page/page-data.js";
 export * from "./processing/index.js";
 export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";
