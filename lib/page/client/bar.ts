@@ -18,10 +18,10 @@ export function bar(store: Store, sections: readonly Section[], onTheme: () => v
   const nav = h("nav", { "aria-label": "Sections" }, h("ul", {}, ...items.values()));
   const state = h("p", { class: "connection", role: "status" });
   const runs = runSelect(store);
-  const tools = h("div", { class: "bar-tools" }, state, runs, themeSwitch(onTheme));
+  const tools = h("div", { class: "top-tools" }, state, runs, themeSwitch(onTheme));
   markCurrent(sections, links);
   return {
-    element: h("header", { class: "bar" }, h("div", { class: "bar-inner" }, nav, tools)),
+    element: h("header", { class: "top" }, h("div", { class: "top-inner" }, nav, tools)),
     update(topics) {
       if (topics.has("page")) fillRuns(runs, store);
       if (topics.has("page") || topics.has("connection") || topics.has("status")) showConnection(state, store);
@@ -52,15 +52,16 @@ function fillRuns(select: HTMLSelectElement, store: Store): void {
 
 function showConnection(element: HTMLElement, store: Store): void {
   const { connection, data } = store;
+  const end = data.runs.length > 1 ? "The runs have ended" : "The run has ended";
   const [name, text] = haveEnded(data.runs)
-    ? (["ended", "The run has ended"] as const)
+    ? (["ended", end] as const)
     : (
         {
           none: ["none", ""],
           connecting: ["connecting", "Connecting"],
           connected: ["connected", "Connected"],
           lost: ["lost", "Connection lost, trying again"],
-          ended: ["ended", "The run has ended"],
+          ended: ["ended", end],
         } as const
       )[connection];
   element.hidden = connection === "none";
