@@ -83,7 +83,7 @@ async function records(
   for (const [index, one] of both.entries()) {
     if (one.kind === "record" || scorer === undefined) continue;
     const answers = config.answers === undefined ? undefined : await answersPath(config.answers, index);
-    const run = { model: one.options, config, rows, scorer, answers, name: one.label };
+    const run = { model: one.options, config, rows, scorer, answers, resume: config.resume, name: one.label };
     found[index] = recordOf(await runEvaluation(run, context));
   }
   return found as [EvaluationRecord, EvaluationRecord];
