@@ -48,9 +48,10 @@ describe("eval", () => {
     use({ hangs: "generate", answersFirst: 1 });
     const part = join(folder, "part.jsonl");
     const interrupt = new AbortController();
-    setTimeout(() => interrupt.abort(), 200);
+    const hanging = setInterval(() => prompts().length === 2 && interrupt.abort(), 1);
     const args = ["--model", goldenPath("qwen2_5_vl_a"), "--dataset", DATA, "--eval-batch-size", "1"];
     const interrupted = await runCli(["eval", ...args, "--answers", part], { signal: interrupt.signal });
+    clearInterval(hanging);
     expect(interrupted).toMatchObject({
       code: 130,
       stderr: `4 answers are in ${part}; the same command with --resume goes on with them\n`,
