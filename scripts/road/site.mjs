@@ -8,7 +8,7 @@ import { readFoods } from "../food/foods.mjs";
 
 const EXAMPLE = `${root}examples/food/`;
 const PER_PAGE = 10;
-const STUDIOS = ["twemoji", "noto-v1", "emojione"];
+const STUDIOS = ["twemoji", "noto-v1", "emojione", "fluent-flat", "fluent-3d"];
 
 /** Each group is a kind of food; a food is listed once for every studio that drew it. */
 function readGroups() {
