@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { comparisonLines } from "../../../lib/cli/comparison-text.js";
 import type * as Load from "../../../lib/engine/load.js";
-import type { RecordedAnswer } from "../../../lib/eval/index.js";
+import { compareRecords, type RecordedAnswer } from "../../../lib/eval/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { jsonLines, runCli } from "../../support/cli.js";
 import { fakeAddon } from "../../support/fake-addon.js";
@@ -105,6 +106,21 @@ describe("compare", () => {
       "high",
       "low",
     ]);
+  });
+
+  it("says that a few rows tell little, shows a picture once, and keeps the terminal as it is", () => {
+    const about = (id: string, reward: number, completion = "") =>
+      recorded({ id, reward, completion, images: [id.startsWith("a") ? "/a.png" : "/b.png"] });
+    const record = (...own: RecordedAnswer[]) => ({ version: 2 as const, metrics: {}, answers: own });
+    const first = record(about("a1", 0), about("a2", 0), about("b", 1, "\u001b[2J\ta"));
+    const second = record(about("a1", 1), about("a2", 1), about("b", 0));
+    const text = comparisonLines(compareRecords(first, second), { top: 5, resamples: 100 }).join("\n");
+    expect(text).toContain(
+      "\n3 rows, drawn in 2 groups that share a picture; 100 resamples; so few make the intervals too",
+    );
+    expect(text).toContain("\n2 rows are better; 1 of them:\na1  +1.000");
+    expect(text).toContain("\n1 row is worse:\nb  −1.000");
+    expect(text).toContain("\n  first     \ufffd[2J a\n  second    (nothing)");
   });
 
   it("evaluates models one after the other, and writes their answers", async () => {
