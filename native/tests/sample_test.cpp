@@ -25,10 +25,10 @@ std::vector<Sampled> draw(Backend& backend, const std::vector<float>& logits, co
   std::vector<SampleRow> samples;
   for (const double u : uniforms) {
     rows.values.insert(rows.values.end(), logits.begin(), logits.end());
-    samples.push_back({u, seen.data(), static_cast<int64_t>(seen.size())});
+    samples.push_back({&options, u, seen.data(), static_cast<int64_t>(seen.size())});
   }
   std::vector<Sampled> out;
-  backend.sample(to_device(backend, rows), options, samples, out);
+  backend.sample(to_device(backend, rows), samples, out);
   return out;
 }
 
