@@ -46,13 +46,13 @@ void RequestDecoder::check_ids(const std::vector<DecodeRequest>& requests) const
   std::unordered_set<uint64_t> taken;
   for (const DecodeEnded& ended : untold_.finished) taken.insert(ended.id);
   for (const DecodeRequest& request : requests)
-    check(requests_.count(request.id) == 0 && taken.insert(request.id).second, ErrorCode::kArgument, "id: expected one",
-          " that no request has which has not ended, got ", request.id, " twice");
+    check(requests_.count(request.id) == 0 && taken.insert(request.id).second, ErrorCode::kArgument,
+          "add: id: expected one", " that no request has which has not ended, got ", request.id, " twice");
 }
 
 void RequestDecoder::add(std::vector<DecodeRequest> requests) {
   check_ids(requests);
-  for (size_t i = 0; i < requests.size(); ++i) check_request(requests[i], "requests[" + std::to_string(i) + "]");
+  for (size_t i = 0; i < requests.size(); ++i) check_request(requests[i], "add: requests[" + std::to_string(i) + "]");
   for (DecodeRequest& request : requests) {
     SamplingOptions& sampling = request.sampling;
     sampling.max_new_tokens = static_cast<int32_t>(std::min<int64_t>(sampling.max_new_tokens, room(request.prompt)));
@@ -109,7 +109,7 @@ DecodeNews RequestDecoder::step(double max_milliseconds, const StopFlag& stop) {
 void RequestDecoder::meet_weights() {
   const uint64_t now = model_.parameters().version();
   if (now == weights_) return;
-  check(batch_.rows().empty(), ErrorCode::kState, "the model's weights were written while ", batch_.rows().size(),
+  check(batch_.rows().empty(), ErrorCode::kState, "step: the model's weights were written while ", batch_.rows().size(),
         " requests are under way: remove them, and add them again to begin anew");
   prompts_.for_each([&](SharedPrompt& shared) { batch_.release(shared.encoded); });
   weights_ = now;
