@@ -1,9 +1,12 @@
 // Continuous batching through the addon: requests that come at random moments, wrong arguments, and ends in any order.
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DecodeRequest, type Decoder, type DecodeStep, Engine, type Model } from "../../lib/engine/index.js";
-import { loadAddon, packageRoot } from "../../lib/engine/load.js";
+import { addonPath, loadAddon, packageRoot } from "../../lib/engine/load.js";
 import type { NativeDecoder, NativeModel, SamplingArgs } from "../../lib/engine/native-types.js";
 import { type Message, Processor, type Prompt } from "../../lib/processing/index.js";
 import { PLAIN_LOAD } from "../support/load.js";
@@ -292,5 +295,53 @@ describe("a decoder", () => {
     await decoder.remove({ ids: [1] }, flag());
     await decoder.add({ requests: [plain()] }, flag());
     expect((await decoder.step({ maxMilliseconds: 0 }, flag())).news).toHaveLength(1);
+  });
+});
+
+/** A module with a decoder whose model nobody else holds, and 16 long requests. */
+function script(body: string): string {
+  const load = JSON.stringify({ ...PLAIN_LOAD, directory: STARTER });
+  return `
+    import { createRequire } from "node:module";
+    const addon = createRequire(${JSON.stringify(import.meta.url)})(${JSON.stringify(addonPath())});
+    const flag = () => new Int32Array(1);
+    const open = async () => {
+      const engine = new addon.Engine({ device: "cpu", threads: 2, isa: "" });
+      const model = await engine.loadModel(${load}, flag());
+      return model.openDecoder({ maxRows: 0, adapter: "on" });
+    };
+    const sampling = { ...${JSON.stringify(GREEDY)}, maxNewTokens: 400 };
+    const prompt = { tokens: Int32Array.of(1, 2, 3), images: [] };
+    const requests = Array.from({ length: 16 }, (_, id) => ({ id, prompt, sampling, seed: 1, row: id, completion: 0 }));
+    const decoder = await open();
+    const step = (maxMilliseconds) => decoder.step({ maxMilliseconds }, flag());
+    await decoder.add({ requests }, flag());
+    ${body}`;
+}
+
+describe("the end of a process", () => {
+  it.each([
+    [
+      "that keeps a decoder and not its model",
+      "for (let i = 0; i < 5; i++) { global.gc(); await new Promise(setImmediate); await step(1); }",
+      0,
+    ],
+    ["that leaves an idle decoder", "await step(5);", 0],
+    ["that exits in the middle of a step", "step(1e6); setTimeout(() => process.exit(7), 50);", 7],
+    ["that opens many and closes none", "for (let i = 0; i < 20; i++) { await open(); global.gc(); }", 0],
+  ])("%s is an orderly one", async (_, body, code) => {
+    const run = promisify(execFile)(process.execPath, ["--expose-gc", "--input-type=module", "-e", script(body)]);
+    const outcome = await run.then(
+      () => 0,
+      (error: { code: number }) => error.code,
+    );
+    expect(outcome).toBe(code);
+  });
+
+  it("a worker may be terminated in the middle of a step", async () => {
+    const body = `(await import("node:worker_threads")).parentPort.postMessage(1); await step(1e6);`;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script(body))}`));
+    await new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
+    expect(await worker.terminate()).toBe(1);
   });
 });
