@@ -47,7 +47,7 @@ void RequestDecoder::check_ids(const std::vector<DecodeRequest>& requests) const
   for (const DecodeEnded& ended : untold_.finished) taken.insert(ended.id);
   for (const DecodeRequest& request : requests)
     check(requests_.count(request.id) == 0 && taken.insert(request.id).second, ErrorCode::kArgument,
-          "add: id: expected one", " that no request has which has not ended, got ", request.id, " twice");
+          "add: id: expected one that is not in use until its end was told, got ", request.id, " again");
 }
 
 void RequestDecoder::add(std::vector<DecodeRequest> requests) {

@@ -60,9 +60,9 @@ TEST(decoder_refuses_all_of_what_holds_one_bad_request) {
   bad = request_of(2, GoldenCases(kFolder).get("two_images").prompt);
   bad.prompt.pictures.pop_back();
   refuse(ErrorCode::kTokens, "more picture tokens", bad);
-  refuse(ErrorCode::kArgument, "got 1 twice", good);
+  refuse(ErrorCode::kArgument, "got 1 again", good);
   decoder.add({good});
-  EXPECT_ERROR_WITH(ErrorCode::kArgument, "got 1 twice", decoder.add({good}));
+  EXPECT_ERROR_WITH(ErrorCode::kArgument, "got 1 again", decoder.add({good}));
   EXPECT_EQ(decoder.waiting(), 1);
   EXPECT_ERROR_WITH(ErrorCode::kArgument, "max_rows", RequestDecoder(*f.model, {-1}));
 }

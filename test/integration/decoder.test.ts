@@ -215,7 +215,7 @@ describe("a decoder", () => {
     ["too few pixels", { requests: [picture([1, 2, 2], 5)] }, "ERR_SHAPE", "images[0].pixelValues: expected 4 patches"],
     ["a grid as large as can be", { requests: [picture([65536, 65536, 65536], 1)] }, "ERR_SHAPE", "pixelValues"],
     ["a picture without its tokens", { requests: [picture([1, 2, 2], 4704)] }, "ERR_TOKENS", "1 pictures, but"],
-    ["an id twice", { requests: [{}, {}] }, "ERR_ARGUMENT", "id: expected one that no request has"],
+    ["an id twice", { requests: [{}, {}] }, "ERR_ARGUMENT", "id: expected one that is not in use"],
   ])("refuses %s", async (_, args, code, message) => {
     const native = loadAddon();
     const addon = new native.Engine({ device: "cpu", threads: 1, isa: "" });
