@@ -246,6 +246,8 @@ TEST(decoder_loses_and_doubles_no_token_where_steps_are_interrupted) {
     RequestDecoder decoder(*f.model, {4});
     Answers answers;
     size_t next = 0;
+    for (const DecodeRequest& request : requests) alone(*f.model, request);  // packs weights
+    const size_t used = f.backend.memory_used();
     int interrupted = 0;
     while (next < requests.size() || decoder.active() + decoder.waiting() > 0) {
       if (next < requests.size() && dice.below(2) == 0) decoder.add({requests[next++]});
@@ -263,8 +265,32 @@ TEST(decoder_loses_and_doubles_no_token_where_steps_are_interrupted) {
     EXPECT_EQ(answers.size(), requests.size());
     for (const auto& [id, answer] : answers) EXPECT_TRUE(answer.ended);
     EXPECT_GT(interrupted, 10);
+    EXPECT_LE(decoder.places(), 8u);
+    EXPECT_EQ(f.backend.memory_used(), used);
     expect_as_alone(*f.model, requests, answers, "interrupted, " + show(threads) + " threads");
   }
+}
+
+TEST(decoder_whose_first_pass_was_interrupted_has_not_begun) {
+  HookedModel f(kFolder);
+  int32_t word = 0;
+  f.backend.before_append = [&](const std::vector<QueryRun>&) { word = 1; };
+  RequestDecoder decoder(*f.model, {2});
+  std::vector<DecodeRequest> requests;
+  for (uint64_t id = 0; id < 3; ++id) requests.push_back(request_of(id, text_prompt(5), random_lengths(9)));
+  decoder.add(requests);
+  EXPECT_ERROR(ErrorCode::kAborted, decoder.step(0, StopFlag(&word)));
+  EXPECT_EQ(decoder.active(), 0);
+  EXPECT_EQ(decoder.waiting(), 3);
+  f.backend.before_append = nullptr;
+  decoder.remove({0, 1});
+  requests[0].sampling.max_new_tokens = 1;
+  decoder.add({requests[0]});
+  Answers answers;
+  finish(decoder, answers);
+  EXPECT_EQ(answers.size(), 2);
+  EXPECT_EQ(answers[0].tokens.size(), 1);
+  expect_as_alone(*f.model, requests, answers, "begun anew");
 }
 
 }  // namespace
