@@ -1,5 +1,7 @@
 // What a decoder refuses, and where it ends what would go on for too long.
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "optim/adamw.h"
 #include "rl/objective.h"
@@ -109,6 +111,31 @@ TEST(decoder_ends_completions_at_the_last_position) {
   EXPECT_EQ(answers[2].tokens.size(), 32);
   EXPECT_EQ(answers[2].tokens, answers[3].tokens);
   for (const uint64_t id : {1, 2, 3}) EXPECT_TRUE(answers[id].end == DecodeEnd::kLength);
+}
+
+TEST(decoder_lets_long_prompts_join_over_several_passes) {
+  ModelFixture f(kFolder);
+  RequestDecoder decoder(*f.model, {});
+  std::vector<DecodeRequest> requests;
+  for (uint64_t id = 0; id < 12; ++id) {
+    Prompt prompt;
+    prompt.tokens.assign(500, 120);
+    // The last four ask the same.
+    prompt.tokens[7] += static_cast<int32_t>(std::min<uint64_t>(id, 8));
+    requests.push_back(request_of(id, prompt, 4));
+  }
+  std::swap(requests[7], requests[8]);
+  decoder.add(requests);
+  Answers answers;
+  for (const int64_t active : {8, 12}) {
+    const DecodeNews news = decoder.step(0, StopFlag());
+    EXPECT_EQ(news.active, active);
+    EXPECT_EQ(news.waiting, 12 - active);
+    collect(answers, news);
+  }
+  finish(decoder, answers);
+  expect_as_alone(*f.model, requests, answers, "in two passes");
+  EXPECT_EQ(answers.size(), 12);
 }
 
 TEST(decoder_refuses_to_mix_weights) {
