@@ -1,4 +1,5 @@
 export * from "./config/index.js";
+export * from "./data/crawl/index.js";
 export * from "./data/datasets/index.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   eval: () => import("./eval.js"),
   generate: () => import("./generate.js"),
   score: () => import("./score.js"),
+  crawl: () => import("./crawl.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),
   "init-model": () => import("./init-model.js"),
