@@ -15,7 +15,7 @@ const seconds = (most: number) => z.number().min(0).max(most);
 const paceFields = {
   delay: seconds(3600).describe("pause between two requests to a host, in seconds; a longer Crawl-delay wins"),
   concurrency: z.int().min(1).max(64).describe("pictures that are fetched at a time, over all hosts"),
-  timeout: seconds(3600).gt(0).describe("most seconds of a whole request, its body included"),
+  timeout: seconds(3600).gt(0).describe("most seconds of a whole request with its body, and of reading a page"),
   retries: z.int().min(0).max(20).describe("further tries after a passing failure, longer and longer apart"),
 };
 

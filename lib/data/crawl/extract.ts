@@ -3,6 +3,7 @@ import { VlmR1Error } from "../../errors/index.js";
 import { CrawlFailure, type CrawlProblem, problemOf } from "./failure.js";
 import { readField } from "./field.js";
 import { parsePage, readable } from "./html.js";
+import { withTimeLimit } from "./time-limit.js";
 import { resolveUrl } from "./urls.js";
 
 /** What a page gave. */
@@ -21,8 +22,16 @@ export interface PageSource {
   url: string;
 }
 
-/** All items of a page. Throws nothing but `VlmR1Error`. */
+/** All items of a page, in at most the time of a request. Throws nothing but `VlmR1Error`. */
 export function extractPage(source: PageSource, site: Site): PageRecord {
+  const tooLong = () =>
+    new CrawlFailure("ERR_DATA", `${source.url}: reading it takes longer than ${site.timeout} s`, {
+      hint: "timeout is the limit.",
+    });
+  return withTimeLimit(site.timeout * 1000, () => readPage(source, site), tooLong);
+}
+
+function readPage(source: PageSource, site: Site): PageRecord {
   const { url } = source;
   const { $, base } = parsePage(source.body, source.contentType, url);
   return readable(url, () => {

@@ -1,7 +1,7 @@
-import { createContext, Script } from "node:vm";
 import type { CheerioAPI } from "cheerio";
 import type { FieldRule } from "../../config/crawl-schema.js";
 import { VlmR1Error } from "../../errors/index.js";
+import { withTimeLimit } from "./time-limit.js";
 import { largestCandidate, resolveUrl } from "./urls.js";
 
 /** Elements of a page. */
@@ -85,22 +85,16 @@ export function compilePattern(pattern: string, where: string): RegExp {
   }
 }
 
-const SEARCH = new Script("pattern.exec(text)");
-let sandbox: Record<string, unknown> | undefined;
-
-/** Runs where it can be stopped: an expression of another's making may backtrack for years. */
 function search(pattern: string, text: string): string | undefined {
-  sandbox ??= createContext({}) as Record<string, unknown>;
-  Object.assign(sandbox, { pattern: new RegExp(pattern, "u"), text: text.slice(0, LONGEST_SEARCHED) });
-  let match: RegExpExecArray | null;
-  try {
-    match = SEARCH.runInContext(sandbox, { timeout: LONGEST_SEARCH }) as RegExpExecArray | null;
-  } catch (cause) {
-    throw new VlmR1Error("ERR_DATA", `the pattern ${pattern} takes longer than ${LONGEST_SEARCH} ms`, {
-      hint: "Write it without repetitions of repetitions, such as (a+)+.",
-      cause,
-    });
-  }
+  const expression = new RegExp(pattern, "u");
+  const match = withTimeLimit(
+    LONGEST_SEARCH,
+    () => expression.exec(text.slice(0, LONGEST_SEARCHED)),
+    () =>
+      new VlmR1Error("ERR_DATA", `the pattern ${pattern} takes longer than ${LONGEST_SEARCH} ms`, {
+        hint: "Write it without repetitions of repetitions, such as (a+)+.",
+      }),
+  );
   if (match === null) return undefined;
   return match.groups?.value ?? match.slice(1).find((group) => group !== undefined) ?? match[0];
 }
