@@ -15,7 +15,7 @@ export const systemResolve: Resolve = (host) => systemLookup(host, { all: true, 
 export const refusePrivate: Refuse = (text) => {
   // A zone, as of fe80::1%eth0, names an interface.
   const bare = text.replace(/%.*$/, "");
-  if (!ipaddr.isValid(bare)) return "not an address";
+  if (isIP(bare) === 0) return "not an address";
   const address = ipaddr.process(bare);
   const inner = address instanceof ipaddr.IPv6 ? carried(address) : undefined;
   const range = address.range();

@@ -130,12 +130,16 @@ function withOverrides(site: Site, { startUrl, ...pace }: SiteOverrides): Site {
       pace[key] === undefined ? [] : [[key, pace[key]]],
     ),
   );
-  if (startUrl === undefined) return { ...site, ...given };
+  const { images } = site;
+  // A pause that is asked for holds for pictures too.
+  const paced =
+    pace.delay === undefined || images === false ? site : { ...site, images: { ...images, delay: pace.delay } };
+  if (startUrl === undefined) return { ...paced, ...given };
   const [first] = site.start;
   const start = {
     url: startUrl,
     group: startUrl.includes("{group}") ? first?.group : undefined,
     page: startUrl.includes("{page}") ? first?.page : undefined,
   };
-  return { ...site, ...given, start: [start] };
+  return { ...paced, ...given, start: [start] };
 }
