@@ -10,7 +10,7 @@ import { HttpClient } from "./http.js";
 import { csvName, REPORT_FILE, writeCsv, writeReport } from "./output.js";
 import { type Clock, HostPace, systemClock } from "./pace.js";
 import { Pictures } from "./pictures.js";
-import { startPages } from "./ranges.js";
+import { type PagePlace, startPages } from "./ranges.js";
 import type { CrawlPreview, CrawlProgress, CrawlResult } from "./result.js";
 import { CrawlRun, fetchPage } from "./run.js";
 import { loadSite, type SiteOverrides } from "./site.js";
@@ -53,14 +53,15 @@ export async function crawl(source: string | SiteInput, options: CrawlOptions): 
   const config = parseConfig(optionsSchema, plain);
   const site = await loadSite(source, config);
   const { out } = config;
-  if (!config.dryRun) checkFolder(out, site, config.resume);
+  const starts = startPages(site.start);
+  if (!config.dryRun) checkFolder(out, site);
   const tools = openTools(site, config.allowPrivate, options);
   try {
-    if (config.dryRun) return await preview(site, out, tools.fetcher);
-    const state = await CrawlState.open(out, site);
+    if (config.dryRun) return await preview(site, starts, out, tools.fetcher);
+    const state = await CrawlState.open(out, site, config.resume);
     const pictures = site.images === false ? undefined : picturesOf(site, out, tools.fetcher, state);
     const run = new CrawlRun({
-      ...{ site, fetcher: tools.fetcher, state, pictures, signal },
+      ...{ site, starts, fetcher: tools.fetcher, state, pictures, signal },
       maxItems: config.maxItems ?? Number.POSITIVE_INFINITY,
       onProgress: onProgress ?? (() => undefined),
     });
@@ -75,15 +76,11 @@ function pathsOf(folder: string, site: Site) {
   return { folder, csv: join(folder, csvName(site)), report: join(folder, REPORT_FILE) };
 }
 
-/** Another crawl, and files of other making, are not written over. */
-function checkFolder(folder: string, site: Site, resume: boolean): void {
-  const has = (name: string) => existsSync(join(folder, name));
-  if (resume) return;
-  if (has(STATE_FILE)) {
-    throw usageError(`${folder} holds a crawl already`, "--resume goes on with it; for a new one give another folder.");
-  }
-  if (has(csvName(site))) {
-    throw usageError(`${join(folder, csvName(site))} is there already, and is not of a crawl`, "Give another folder.");
+/** Files of other making are not written over. */
+function checkFolder(folder: string, site: Site): void {
+  const csv = join(folder, csvName(site));
+  if (existsSync(csv) && !existsSync(join(folder, STATE_FILE))) {
+    throw usageError(`${csv} is there already, and is not of a crawl`, "Give another folder.");
   }
 }
 
@@ -140,10 +137,8 @@ function noItems(run: CrawlRun, out: string): VlmR1Error {
   });
 }
 
-async function preview(site: Site, out: string, fetcher: Fetcher): Promise<CrawlResult> {
-  const starts = startPages(site.start);
-  const [first] = starts;
-  const url = (first as (typeof starts)[number]).url;
+async function preview(site: Site, starts: readonly PagePlace[], out: string, fetcher: Fetcher): Promise<CrawlResult> {
+  const { url } = starts[0] as PagePlace;
   const record = await fetchPage(url, site, fetcher).catch((error: unknown) => {
     if (error instanceof CrawlFailure)
       throw new VlmR1Error(error.code, error.message, { hint: error.hint, cause: error });

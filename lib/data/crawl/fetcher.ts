@@ -114,7 +114,9 @@ export class Fetcher {
         throw unreachableRobots(url, error);
       },
     );
-    this.pace.setCrawlDelay(url.host, robots.crawlDelay(this.userAgent) * 1000);
+    const delay = robots.crawlDelay(this.userAgent) * 1000;
+    this.pace.setCrawlDelay(url.host, delay);
+    if (delay > pause) this.settings.onNotice(`${address} asks for pauses of ${delay / 1000} s, which are made`);
     return robots;
   }
 }

@@ -81,8 +81,8 @@ function fill(url: string, values: { group: string | undefined; page: string | u
       hint: "There are {group} and {page}.",
     });
   }
-  if (URL.canParse(filled)) return new URL(filled).href;
-  throw new VlmR1Error("ERR_CONFIG", `${where}.url: not an address: ${filled}`, {
+  if (/^https?:\/\//i.test(filled) && URL.canParse(filled)) return new URL(filled).href;
+  throw new VlmR1Error("ERR_CONFIG", `${where}.url: not an address of the web: ${filled}`, {
     hint: "It begins with http:// or https://, for example https://host/list?page={page}",
   });
 }

@@ -4,6 +4,9 @@ import { CrawlFailure } from "./failure.js";
 /** What this program is called in a robots.txt, whatever User-Agent it is told to send. */
 export const ROBOTS_NAME = "vlmr1-native";
 
+/** Seconds: who writes more means "never", and says so by Disallow. */
+const LONGEST_DELAY = 3600;
+
 // Its types say "export default" of what Node imports as the module itself.
 const parse = robotsParser as unknown as typeof robotsParser.default;
 
@@ -36,7 +39,7 @@ export class RobotsFile {
   /** Seconds; 0 where nothing is asked for. */
   crawlDelay(userAgent: string): number {
     const delays = [ROBOTS_NAME, userAgent].map((name) => this.rules.getCrawlDelay(name) ?? 0);
-    return Math.max(0, ...delays.filter(Number.isFinite));
+    return Math.min(LONGEST_DELAY, Math.max(0, ...delays.filter((delay) => !Number.isNaN(delay))));
   }
 }
 

@@ -8,12 +8,13 @@ import type { Fetcher } from "./fetcher.js";
 import { checkPageType } from "./html.js";
 import type { CrawledItem } from "./output.js";
 import type { Pictures } from "./pictures.js";
-import { type PagePlace, startPages } from "./ranges.js";
+import type { PagePlace } from "./ranges.js";
 import type { CrawlProgress, CrawlReport } from "./result.js";
 import type { CrawlState, PageOutcome, PictureOutcome } from "./state.js";
 
 export interface RunParts {
   site: Site;
+  starts: readonly PagePlace[];
   fetcher: Fetcher;
   state: CrawlState;
   /** Undefined where none are wanted. */
@@ -48,15 +49,13 @@ export class CrawlRun {
   private duplicates = 0;
   private failedInRow = 0;
   private readonly pagesTotal: number | undefined;
-  private readonly starts: PagePlace[];
 
   constructor(private readonly parts: RunParts) {
-    this.starts = startPages(parts.site.start);
-    this.pagesTotal = parts.site.next === undefined ? this.starts.length : undefined;
+    this.pagesTotal = parts.site.next === undefined ? parts.starts.length : undefined;
   }
 
   async run(): Promise<void> {
-    for (const start of this.starts) {
+    for (const start of this.parts.starts) {
       if (this.isFull) return;
       await this.chain(start);
     }

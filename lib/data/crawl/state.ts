@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Site } from "../../config/crawl-schema.js";
-import { fromSystem, VlmR1Error } from "../../errors/index.js";
+import { fromSystem, usageError, VlmR1Error } from "../../errors/index.js";
 import type { PageRecord } from "./extract.js";
 import type { CrawlProblem } from "./failure.js";
 
@@ -33,19 +33,25 @@ export class CrawlState {
     private readonly file: FileHandle,
   ) {}
 
-  /** Opens the folder's state, or begins one. Throws `ERR_CONFIG` where it is that of a crawl by other rules. */
-  static async open(folder: string, site: Site): Promise<CrawlState> {
+  /**
+   * Opens the folder's state, or begins one where there is none, or none with a page in it. Throws `ERR_USAGE` where
+   * there is one and it is not to be resumed, `ERR_CONFIG` where it is that of a crawl by other rules.
+   */
+  static async open(folder: string, site: Site, resume: boolean): Promise<CrawlState> {
     const path = join(folder, STATE_FILE);
+    let file: FileHandle | undefined;
     try {
       await mkdir(folder, { recursive: true });
       const { lines, bytes } = await readLines(path);
-      checkRules(lines, site, path);
-      if (lines.length > 0) await truncate(path, bytes);
-      const state = new CrawlState(path, await open(path, lines.length > 0 ? "a" : "w"));
+      if (lines.length > 0) checkLines(lines, site, path, resume);
+      file = await open(path, lines.length > 0 ? "a" : "w");
+      await file.truncate(bytes);
+      const state = new CrawlState(path, file);
       for (const line of lines) state.remember(line);
       if (lines.length === 0) await state.append({ crawl: VERSION, site: site.name, rules: rulesHash(site) });
       return state;
     } catch (error) {
+      await file?.close();
       throw fromSystem(error, "open the crawl's state", path, HINT);
     }
   }
@@ -81,7 +87,7 @@ export class CrawlState {
   }
 }
 
-/** The whole lines of a state, and how many bytes they are. */
+/** The whole lines of a state, and how many bytes they are; none where no page is in it: there is nothing to lose. */
 async function readLines(path: string): Promise<{ lines: Line[]; bytes: number }> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "";
@@ -92,7 +98,8 @@ async function readLines(path: string): Promise<{ lines: Line[]; bytes: number }
     .split("\n")
     .slice(0, -1)
     .map((line, index) => parseLine(line, `${path}, line ${index + 1}`));
-  return { lines, bytes: Buffer.byteLength(whole) };
+  const hasPage = lines.some((line) => "page" in line && !("failed" in line.outcome));
+  return hasPage ? { lines, bytes: Buffer.byteLength(whole) } : { lines: [], bytes: 0 };
 }
 
 function parseLine(text: string, where: string): Line {
@@ -118,10 +125,14 @@ function isLine(line: unknown): line is Line {
   return "page" in line && Array.isArray(items) && items.every(Array.isArray) && Array.isArray(problems);
 }
 
-function checkRules(lines: readonly Line[], site: Site, path: string): void {
-  const [first] = lines;
-  if (first === undefined) return;
-  if (!("crawl" in first) || first.crawl !== VERSION) {
+function checkLines([first]: readonly Line[], site: Site, path: string, resume: boolean): void {
+  if (!resume) {
+    throw usageError(
+      `${dirname(path)} holds a crawl already`,
+      "--resume goes on with it; for a new one give another folder.",
+    );
+  }
+  if (first === undefined || !("crawl" in first) || first.crawl !== VERSION) {
     throw new VlmR1Error("ERR_DATA", `${path}: not a crawl's state of version ${VERSION}`, {
       hint: "Take a new folder.",
     });

@@ -122,6 +122,14 @@ describe("what is refused", () => {
     expect(error).toMatchObject({ code: "ERR_USAGE", message: expect.stringContaining("holds a crawl already") });
   });
 
+  test("not a folder in which no page was fetched yet", async () => {
+    const out = join(folder, "anew");
+    const wrong = await crawlSite({ ...rules, start: [{ url: `${site.url}/wrong` }] }, out);
+    expect(wrong.error).toMatchObject({ code: "ERR_NOT_FOUND" });
+    expect((await crawlSite(rules, out)).csv).toBe(whole.csv);
+    expect((await crawlSite(rules, out, { resume: true })).result?.requests).toBe(0);
+  });
+
   test("a CSV that is not of a crawl", async () => {
     mkdirSync(join(folder, "mine"));
     writeFileSync(join(folder, "mine", "items.csv"), "a,b\n");

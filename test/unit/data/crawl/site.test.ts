@@ -149,7 +149,7 @@ describe("ranges", () => {
     ["http://h/{page}{group}", { page: "1-9999", group: "1-9999" }, /more than 100000 pages/],
     ["http://h/{page}", { page: "1,,2" }, /an empty piece/],
     ["http://h/{pgae}", {}, /unknown placeholder \{pgae\}/],
-    ["h/list", {}, /not an address: h\/list/],
+    ["h/list", {}, /not an address of the web: h\/list/],
   ])("%s with %j is refused", (url, more, message) => {
     expect(refused(() => places(url, more))).toMatchObject({
       code: "ERR_CONFIG",
