@@ -114,7 +114,7 @@ export const siteSchema = z.object({
     .string()
     .regex(/^[A-Za-z0-9][\w-]{0,63}$/, "expected letters, digits, - and _")
     .default("items")
-    .describe("names the CSV"),
+    .describe("what the report and messages call it"),
   description: z.string().optional(),
   start: z.array(startSchema).min(1).describe("where the pages are"),
   headers: z
@@ -141,6 +141,10 @@ export const siteSchema = z.object({
   firstWait: seconds(3600).default(1).describe("wait before the first further try; it doubles with each"),
   longestWait: seconds(3600).default(60).describe("most seconds between two tries"),
   longestAskedWait: seconds(86_400).default(300).describe("a page that asks for a longer wait is left for later"),
+  stopAtEmpty: z
+    .boolean()
+    .default(true)
+    .describe("a page without items, or that is not there (404), ends the pages of its group"),
   maxRedirects: z.int().min(0).max(20).default(5),
   maxPageBytes: sizeField("10MB").describe("most bytes of a page, unpacked"),
   maxFailures: z.int().min(0).default(5).describe("end when so many pages in a row cannot be fetched; 0: never"),

@@ -14,7 +14,7 @@ const PICTURES = 120;
 const args = (out: string, ...more: string[]) => [
   ...["crawl", "--start-url", startUrl, "--out", join(folder, out), "--allow-private", "--delay", "0", ...more],
 ];
-const csvOf = (out: string) => readFileSync(join(folder, out, "food-list.csv"));
+const csvOf = (out: string) => readFileSync(join(folder, out, "items.csv"));
 const imagesOf = (out: string) => readdirSync(join(folder, out, "images")).sort();
 
 const whole = await startCli(args("whole")).ended;
@@ -102,7 +102,7 @@ describe("the command", () => {
         items: 3,
         duplicates: 0,
         problems: [],
-        csv: join(folder, "json", "food-list.csv"),
+        csv: join(folder, "json", "items.csv"),
       }),
     ]);
   });

@@ -170,7 +170,7 @@ export async function crawlSite(rules: SiteInput, out: string, options: Partial<
   } catch (thrown) {
     error = thrown as Error;
   }
-  const path = join(out, `${rules.name ?? "items"}.csv`);
+  const path = join(out, "items.csv");
   const csv = existsSync(path) ? readFileSync(path, "utf8") : "";
   const rows = parse(csv, { bom: true, columns: true }) as Record<string, string>[];
   const images = join(out, "images");

@@ -7,7 +7,7 @@ import { type Refuse, type Resolve, refusePrivate, systemResolve } from "./addre
 import { CrawlFailure } from "./failure.js";
 import { Fetcher } from "./fetcher.js";
 import { HttpClient } from "./http.js";
-import { csvName, REPORT_FILE, writeCsv, writeReport } from "./output.js";
+import { CSV_FILE, REPORT_FILE, writeCsv, writeReport } from "./output.js";
 import { type Clock, HostPace, systemClock } from "./pace.js";
 import { Pictures } from "./pictures.js";
 import { type PagePlace, startPages } from "./ranges.js";
@@ -54,7 +54,7 @@ export async function crawl(source: string | SiteInput, options: CrawlOptions): 
   const site = await loadSite(source, config);
   const { out } = config;
   const starts = startPages(site.start);
-  if (!config.dryRun) checkFolder(out, site);
+  if (!config.dryRun) checkFolder(out);
   const tools = openTools(site, config.allowPrivate, options);
   try {
     if (config.dryRun) return await preview(site, starts, out, tools.fetcher);
@@ -66,19 +66,19 @@ export async function crawl(source: string | SiteInput, options: CrawlOptions): 
       onProgress: onProgress ?? (() => undefined),
     });
     await runAndWrite(run, out, site).finally(() => state.close());
-    return { ...run.report(), ...pathsOf(out, site), requests: tools.fetcher.requests };
+    return { ...run.report(), ...pathsOf(out), requests: tools.fetcher.requests };
   } finally {
     await tools.http.close();
   }
 }
 
-function pathsOf(folder: string, site: Site) {
-  return { folder, csv: join(folder, csvName(site)), report: join(folder, REPORT_FILE) };
+function pathsOf(folder: string) {
+  return { folder, csv: join(folder, CSV_FILE), report: join(folder, REPORT_FILE) };
 }
 
 /** Files of other making are not written over. */
-function checkFolder(folder: string, site: Site): void {
-  const csv = join(folder, csvName(site));
+function checkFolder(folder: string): void {
+  const csv = join(folder, CSV_FILE);
   if (existsSync(csv) && !existsSync(join(folder, STATE_FILE))) {
     throw usageError(`${csv} is there already, and is not of a crawl`, "Give another folder.");
   }
@@ -151,9 +151,15 @@ async function preview(site: Site, starts: readonly PagePlace[], out: string, fe
   const shown: CrawlPreview = { url, pages: starts.length, seconds: (starts.length - 1) * site.delay, items };
   if (record.next !== undefined) shown.next = record.next;
   return {
-    ...{ site: site.name, items: 0, duplicates: 0, pages: { fetched: 1, failed: 0 }, problems: record.problems },
+    ...{
+      site: site.name,
+      items: 0,
+      duplicates: 0,
+      pages: { fetched: 1, failed: 0, skipped: 0 },
+      problems: record.problems,
+    },
     pictures: { saved: 0, files: 0, missing: 0 },
-    ...pathsOf(out, site),
+    ...pathsOf(out),
     requests: fetcher.requests,
     preview: shown,
   };

@@ -51,7 +51,6 @@ function readPage(source: PageSource, site: Site): PageRecord {
         record.problems.push({ ...problemOf("item", url, error), message: `item ${index + 1}: ${error.message}` });
       }
     }
-    if (record.items.length + record.problems.length === 0) record.problems.push(noItem(url, site.item));
     record.next = nextPage($, site, base);
     return record;
   });
@@ -71,9 +70,4 @@ function nextPage($: ReturnType<typeof parsePage>["$"], { next }: Site, base: st
   const link = $(next.selector).first();
   const address = next.attribute.map((name) => link.attr(name)).find((value) => value !== undefined);
   return address === undefined ? undefined : resolveUrl(address, base);
-}
-
-function noItem(url: string, selector: string): CrawlProblem {
-  const message = `${url}: there is no item on it (${selector})`;
-  return { kind: "page", url, code: "ERR_DATA", message, tries: 1, later: false };
 }

@@ -5,6 +5,7 @@ import { replaceFile } from "../../files/index.js";
 import type { CrawlReport } from "./result.js";
 import { IMAGE_PATH } from "./site.js";
 
+export const CSV_FILE = "items.csv";
 export const REPORT_FILE = "crawl-report.json";
 const HINT = "What was fetched is kept: with room on the disk, --resume goes on.";
 
@@ -15,10 +16,6 @@ export interface CrawledItem {
   imagePath: string;
 }
 
-export function csvName(site: Site): string {
-  return `${site.name}.csv`;
-}
-
 /**
  * UTF-8 with a byte order mark, a column per field and one for the picture's file. Texts that a spreadsheet would run
  * as formulas (they begin with = + - @ or a control) get an apostrophe before them.
@@ -27,7 +24,7 @@ export async function writeCsv(folder: string, site: Site, items: readonly Crawl
   const columns = [...Object.keys(site.fields), ...(site.images === false ? [] : [IMAGE_PATH])];
   const rows = items.map(({ values, imagePath }) => (site.images === false ? values : [...values, imagePath]));
   const text = stringify([columns, ...rows], { bom: true, escape_formulas: true });
-  const path = join(folder, csvName(site));
+  const path = join(folder, CSV_FILE);
   await replaceFile(path, { what: "write the items", hint: HINT }, (file) => file.writeFile(text));
 }
 

@@ -9,6 +9,8 @@ export interface PagePlace {
   group: string | undefined;
   /** Value of `{page}`; with a next-page rule the number of the page behind its start. */
   page: string | undefined;
+  /** Start pages that differ in `{page}` alone are of one series. */
+  series: string;
 }
 
 /** More would be a slip of the hand, such as 1-1000000. */
@@ -27,7 +29,9 @@ export function startPages(starts: readonly StartRule[]): PagePlace[] {
       });
     }
     for (const group of groups) {
-      for (const page of numbers) pages.push({ url: fill(start.url, { group, page }, where), group, page });
+      for (const page of numbers) {
+        pages.push({ url: fill(start.url, { group, page }, where), group, page, series: `${index}/${group}` });
+      }
     }
   }
   return pages;

@@ -45,7 +45,7 @@ export class CrawlRun {
   private readonly seen = new Set<string>();
   private readonly visited = new Set<string>();
   private readonly files = new Set<string>();
-  private readonly pageCounts = { fetched: 0, failed: 0 };
+  private readonly pageCounts = { fetched: 0, failed: 0, skipped: 0 };
   private duplicates = 0;
   private failedInRow = 0;
   private readonly pagesTotal: number | undefined;
@@ -55,9 +55,15 @@ export class CrawlRun {
   }
 
   async run(): Promise<void> {
-    for (const start of this.parts.starts) {
-      if (this.isFull) return;
-      await this.chain(start);
+    const { starts } = this.parts;
+    for (let index = 0; index < starts.length && !this.isFull; index++) {
+      const start = starts[index] as PagePlace;
+      const isEnd = await this.chain(start);
+      const rest = isEnd ? restOfSeries(starts, index) : 0;
+      if (rest === 0) continue;
+      this.note(start.url, `taken for the last page of its group, ${rest} more are left out (stop_at_empty)`);
+      this.pageCounts.skipped += rest;
+      index += rest;
     }
   }
 
@@ -78,38 +84,46 @@ export class CrawlRun {
     return this.items.length >= this.parts.maxItems;
   }
 
-  /** A start page, and what follows it by links to next pages. */
-  private async chain(start: PagePlace): Promise<void> {
+  /** A start page, and what follows it by links to next pages. Returns whether the start page has nothing on it. */
+  private async chain(start: PagePlace): Promise<boolean> {
     const most = this.parts.site.next?.maxPages ?? 1;
     let place = start;
     for (let number = 1; !this.visited.has(place.url); number++) {
       this.visited.add(place.url);
-      const next = await this.page(place);
-      if (next === undefined || this.isFull) return;
-      if (number >= most) return this.note(place.url, `not followed further: next.max_pages is ${most}`);
-      if (this.visited.has(next)) return this.note(place.url, `its next page was there before: ${next}`);
-      place = { url: next, group: start.group, page: String(number + 1) };
+      const outcome = await this.page(place);
+      const next = "failed" in outcome ? undefined : outcome.next;
+      if (next === undefined || this.isFull) return number === 1 && this.parts.site.stopAtEmpty && isEmpty(outcome);
+      if (number >= most || this.visited.has(next)) {
+        const why =
+          number >= most
+            ? `not followed further: next.max_pages is ${most}`
+            : `its next page was there before: ${next}`;
+        this.note(place.url, why);
+        return false;
+      }
+      place = { ...start, url: next, page: String(number + 1) };
     }
+    return false;
   }
 
   private note(url: string, what: string): void {
     this.problems.push({ kind: "page", url, code: "ERR_DATA", message: `${url}: ${what}`, tries: 1, later: false });
   }
 
-  /** Returns the address of the next page. */
-  private async page(place: PagePlace): Promise<string | undefined> {
+  private async page(place: PagePlace): Promise<PageOutcome> {
     throwIfAborted(this.parts.signal);
     const outcome = await this.outcomeOf(place.url);
     if ("failed" in outcome) {
       this.pageCounts.failed += 1;
       this.problems.push(outcome.failed);
       this.tell("done", place, 0, 0);
-      return undefined;
+      return outcome;
     }
     this.pageCounts.fetched += 1;
     this.problems.push(...outcome.problems);
+    if (isEmpty(outcome)) this.note(place.url, `there is no item on it (${this.parts.site.item})`);
     await this.addItems(place, this.newItems(outcome.items));
-    return outcome.next;
+    return outcome;
   }
 
   private async outcomeOf(url: string): Promise<PageOutcome> {
@@ -203,12 +217,25 @@ export class CrawlRun {
   ): void {
     this.parts.onProgress({
       ...{ phase, url, group, page, picturesDone, picturesTotal },
-      pagesDone: this.pageCounts.fetched + this.pageCounts.failed,
+      pagesDone: this.pageCounts.fetched + this.pageCounts.failed + this.pageCounts.skipped,
       pagesTotal: this.pagesTotal,
       items: this.items.length,
       problems: this.problems.length,
     });
   }
+}
+
+/** Nothing was there: no item, or no page at all. An item that cannot be read is one. */
+function isEmpty(outcome: PageOutcome): boolean {
+  if ("failed" in outcome) return outcome.failed.code === "ERR_NOT_FOUND";
+  return outcome.items.length + outcome.problems.length === 0;
+}
+
+/** Start pages of the same series that follow the one at `index`. */
+function restOfSeries(starts: readonly PagePlace[], index: number): number {
+  let next = index + 1;
+  while (next < starts.length && starts[next]?.series === starts[index]?.series) next += 1;
+  return next - index - 1;
 }
 
 function withoutPicture(page: string, values: readonly string[], outcome: PictureOutcome | undefined): CrawlProblem {

@@ -100,7 +100,7 @@ describe("a crawl that goes on", () => {
     const second = await crawlSite({ ...rules, start }, join(folder, "late"), { resume: true });
     expect(site.asked).toEqual(["/robots.txt", "/late"]);
     expect(second.rows.at(-1)?.name).toBe("late");
-    expect(second.result?.pages).toEqual({ fetched: 2, failed: 1 });
+    expect(second.result?.pages).toEqual({ fetched: 2, failed: 1, skipped: 0 });
   });
 
   test("ends earlier and goes on with max_items", async () => {
@@ -180,6 +180,23 @@ test("a site that does not answer ends the crawl, and what there is stays", asyn
   expect(rows).toEqual(whole.rows.slice(0, 8));
   expect(site.count("/down/3")).toBe(2);
   expect(site.count("/down/4")).toBe(0);
+});
+
+test.each([
+  ["an empty page", listPage(), 1, 0, /there is no item on it/],
+  ["a page that is not there", status(404), 0, 1, /answered 404/],
+])("%s is taken for the end of its group, and said to be so", async (name, answer, empty, failed, message) => {
+  site.on("/ends/1/3", answer);
+  for (const path of ["1/1", "1/2", "1/4", "2/1"]) site.on(`/ends/${path}`, listPage(`<h4>${path}</h4><p>:1</p>`));
+  const start = [{ url: `${site.url}/ends/{group}/{page}`, group: "1-2", page: "1-5" }];
+  const out = join(folder, name);
+  const { result, rows } = await crawlSite({ ...rules, start, images: false }, out);
+  expect(rows.map((row) => row.name)).toEqual(["1/1", "1/2", "2/1"]);
+  expect(result?.pages).toEqual({ fetched: 3 + empty, failed: 1 + failed, skipped: 2 + 3 });
+  expect(result?.problems[0]?.message).toMatch(message);
+  expect(result?.problems[1]?.message).toMatch(/ends\/1\/3: taken for the last page of its group, 2 more are left out/);
+  const all = await crawlSite({ ...rules, start, images: false, stopAtEmpty: false }, `${out} all`);
+  expect(all.rows.map((row) => row.name)).toEqual(["1/1", "1/2", "1/4", "2/1"]);
 });
 
 test("a dry run shows the first page, and writes nothing", async () => {

@@ -22,7 +22,12 @@ describe("the built-in site", () => {
     const site = await loadSite("food-list");
     const pages = startPages(site.start);
     expect(pages).toHaveLength(90);
-    expect(pages[10]).toEqual({ url: "http://www.boohee.com/food/group/2?page=1", group: "2", page: "1" });
+    expect(pages[10]).toEqual({
+      url: "http://www.boohee.com/food/group/2?page=1",
+      group: "2",
+      page: "1",
+      series: "0/2",
+    });
     expect(Object.keys(site.fields)).toEqual(["name", "heat", "image"]);
     expect(site.headers).toMatchObject({
       "User-Agent": expect.stringContaining("Mozilla"),
