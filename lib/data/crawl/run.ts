@@ -55,13 +55,10 @@ export class CrawlRun {
   }
 
   async run(): Promise<void> {
-    const { starts } = this.parts;
+    const { starts, site } = this.parts;
     for (let index = 0; index < starts.length && !this.isFull; index++) {
-      const start = starts[index] as PagePlace;
-      const isEnd = await this.chain(start);
-      const rest = isEnd ? restOfSeries(starts, index) : 0;
-      if (rest === 0) continue;
-      this.note(start.url, `taken for the last page of its group, ${rest} more are left out (stop_at_empty)`);
+      const rest = site.stopAtEmpty ? restOfSeries(starts, index) : 0;
+      if (!(await this.chain(starts[index] as PagePlace, rest))) continue;
       this.pageCounts.skipped += rest;
       index += rest;
     }
@@ -84,21 +81,21 @@ export class CrawlRun {
     return this.items.length >= this.parts.maxItems;
   }
 
-  /** A start page, and what follows it by links to next pages. Returns whether the start page has nothing on it. */
-  private async chain(start: PagePlace): Promise<boolean> {
+  /**
+   * A start page, and what follows it by links to next pages. Returns whether there is nothing on the start page, by
+   * which the `rest` of its group is taken to be behind the end.
+   */
+  private async chain(start: PagePlace, rest: number): Promise<boolean> {
     const most = this.parts.site.next?.maxPages ?? 1;
     let place = start;
     for (let number = 1; !this.visited.has(place.url); number++) {
       this.visited.add(place.url);
-      const outcome = await this.page(place);
+      const outcome = await this.page(place, number === 1 ? rest : 0);
       const next = "failed" in outcome ? undefined : outcome.next;
-      if (next === undefined || this.isFull) return number === 1 && this.parts.site.stopAtEmpty && isEmpty(outcome);
+      if (next === undefined || this.isFull) return number === 1 && isEmpty(outcome);
       if (number >= most || this.visited.has(next)) {
-        const why =
-          number >= most
-            ? `not followed further: next.max_pages is ${most}`
-            : `its next page was there before: ${next}`;
-        this.note(place.url, why);
+        const why = number >= most ? `next.max_pages is ${most}` : `its next page was there before: ${next}`;
+        this.note(place.url, `not followed further: ${why}`);
         return false;
       }
       place = { ...start, url: next, page: String(number + 1) };
@@ -110,18 +107,19 @@ export class CrawlRun {
     this.problems.push({ kind: "page", url, code: "ERR_DATA", message: `${url}: ${what}`, tries: 1, later: false });
   }
 
-  private async page(place: PagePlace): Promise<PageOutcome> {
+  private async page(place: PagePlace, rest: number): Promise<PageOutcome> {
     throwIfAborted(this.parts.signal);
     const outcome = await this.outcomeOf(place.url);
     if ("failed" in outcome) {
       this.pageCounts.failed += 1;
-      this.problems.push(outcome.failed);
+      const { message } = outcome.failed;
+      this.problems.push({ ...outcome.failed, message: message + (isEmpty(outcome) ? leftOut(rest) : "") });
       this.tell("done", place, 0, 0);
       return outcome;
     }
     this.pageCounts.fetched += 1;
     this.problems.push(...outcome.problems);
-    if (isEmpty(outcome)) this.note(place.url, `there is no item on it (${this.parts.site.item})`);
+    if (isEmpty(outcome)) this.note(place.url, `there is no item on it (${this.parts.site.item})${leftOut(rest)}`);
     await this.addItems(place, this.newItems(outcome.items));
     return outcome;
   }
@@ -229,6 +227,10 @@ export class CrawlRun {
 function isEmpty(outcome: PageOutcome): boolean {
   if ("failed" in outcome) return outcome.failed.code === "ERR_NOT_FOUND";
   return outcome.items.length + outcome.problems.length === 0;
+}
+
+function leftOut(rest: number): string {
+  return rest === 0 ? "" : `; taken for the end of its group, ${rest} more pages are left out (stop_at_empty)`;
 }
 
 /** Start pages of the same series that follow the one at `index`. */
