@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type CrawlConfig, crawlSchema } from "../config/crawl-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
+import { toKebab } from "../config/names.js";
 import { type CrawlPreview, type CrawlProgress, type CrawlResult, crawl } from "../data/crawl/index.js";
 import { isAbort } from "../errors/index.js";
 import { formatDuration } from "../report/format.js";
@@ -74,11 +75,13 @@ function placeOf({ group, page, pagesDone, pagesTotal, url }: CrawlProgress): st
 }
 
 function sayHowToGoOn(config: CrawlConfig, context: CliContext): void {
-  const start = config.startUrl === undefined ? "" : ` --start-url ${shellQuote(config.startUrl)}`;
-  const items = config.maxItems === undefined ? "" : ` --max-items ${config.maxItems}`;
-  const open = config.allowPrivate ? " --allow-private" : "";
-  const what = `--site ${shellQuote(config.site)} --out ${shellQuote(config.out)}`;
-  context.stderr.write(`to go on: vlmr1-native crawl ${what}${start}${items}${open} --resume\n`);
+  const { site, out, startUrl, maxItems, delay, concurrency, timeout, retries } = config;
+  const given = Object.entries({ site, out, startUrl, maxItems, delay, concurrency, timeout, retries });
+  const flags = given.flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${toKebab(name)} ${shellQuote(String(value))}`],
+  );
+  if (config.allowPrivate) flags.push("--allow-private");
+  context.stderr.write(`to go on: vlmr1-native crawl ${flags.join(" ")} --resume\n`);
 }
 
 function printResult(result: CrawlResult, config: CrawlConfig, context: CliContext): void {

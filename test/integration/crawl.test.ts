@@ -69,7 +69,9 @@ describe("the built-in site", () => {
     const { code, text } = await run.ended;
     expect(code).toBe(130);
     expect(text).toContain(`--out ${join(folder, "interrupted")}`);
-    expect(text).toMatch(/to go on: vlmr1-native crawl --site food-list .* --max-items 150 --allow-private --resume\n/);
+    expect(text).toMatch(
+      /to go on: vlmr1-native crawl --site food-list .* --max-items 150 --delay 0 --allow-private --resume\n/,
+    );
     const partial = csvOf("interrupted");
     expect(partial.length).toBeGreaterThan(200);
     expect(csvOf("whole").subarray(0, partial.length).equals(partial)).toBe(true);

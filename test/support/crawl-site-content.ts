@@ -91,9 +91,9 @@ export const CONTENT_TROUBLES: Trouble[] = [
     name: "a page that is made to keep a parser busy",
     happens: "given up after `timeout`",
     routes: item("<div>".repeat(39_000)),
-    rules: () => ({ timeout: 0.5 }),
+    rules: () => ({ timeout: 1.5 }),
     ...gone,
-    error: ["ERR_DATA", /reading it takes longer than 0\.5 s/],
+    error: ["ERR_DATA", /reading it takes longer than 1\.5 s/],
   },
   {
     name: "bytes that are no text",

@@ -1,8 +1,9 @@
+import { setMaxListeners } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { crawlSchema, type Site, type SiteInput } from "../../config/crawl-schema.js";
 import { parseConfig } from "../../config/index.js";
-import { usageError, VlmR1Error } from "../../errors/index.js";
+import { abortReason, usageError, VlmR1Error } from "../../errors/index.js";
 import { refusePrivate, systemResolve } from "./addresses.js";
 import type { CrawlOptions } from "./crawl.js";
 import { CrawlFailure } from "./failure.js";
@@ -21,13 +22,14 @@ const optionsSchema = crawlSchema.omit({ site: true });
 
 /** What `crawl` says. */
 export async function crawlSite(source: string | SiteInput, options: CrawlOptions): Promise<CrawlResult> {
-  const { signal, onProgress, onNotice, world, ...plain } = options;
+  const { signal: outer, onProgress, onNotice, world, ...plain } = options;
   const config = parseConfig(optionsSchema, plain);
   const site = await loadSite(source, config);
   const { out } = config;
   const starts = startPages(site.start);
   if (!config.dryRun) checkFolder(out);
-  const tools = openTools(site, config.allowPrivate, options);
+  const { signal, stop } = follow(outer);
+  const tools = openTools(site, config.allowPrivate, { ...options, signal });
   try {
     if (config.dryRun) return await preview(site, starts, out, tools.fetcher);
     const state = await CrawlState.open(out, site, config.resume);
@@ -40,8 +42,23 @@ export async function crawlSite(source: string | SiteInput, options: CrawlOption
     await runAndWrite(run, out, site).finally(() => state.close());
     return { ...run.report(), ...pathsOf(out), requests: tools.fetcher.requests };
   } finally {
+    stop();
     await tools.http.close();
   }
+}
+
+/** A signal that every request under way listens to, and that also ends what is left of them when the crawl ends. */
+function follow(outer: AbortSignal | undefined): { signal: AbortSignal; stop: () => void } {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  const abort = () => controller.abort(outer && abortReason(outer));
+  if (outer?.aborted) abort();
+  else outer?.addEventListener("abort", abort, { once: true });
+  const stop = () => {
+    outer?.removeEventListener("abort", abort);
+    controller.abort();
+  };
+  return { signal: controller.signal, stop };
 }
 
 function pathsOf(folder: string) {

@@ -87,7 +87,7 @@ describe("addresses", () => {
     const started = performance.now();
     for (const text of [", ".repeat(50_000), "a ".repeat(50_000), "a,".repeat(50_000), " ".repeat(100_000)])
       largestCandidate(text);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(2000);
   });
 });
 

@@ -2,7 +2,7 @@ import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, 
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { CrawlProgress, SiteInput } from "../../../../lib/data/crawl/index.js";
-import { crawlSite, foodRules, listPage, status } from "../../../support/crawl-site.js";
+import { crawlSite, food, foodRules, listPage, status } from "../../../support/crawl-site.js";
 import { foodSite } from "../../../support/crawl-site-food.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
@@ -10,6 +10,7 @@ const folder = temporaryFolder();
 const { site, startUrl, pages } = await foodSite(2, 3, 4);
 const rules: SiteInput = foodRules(site.url, { start: [{ url: startUrl, group: "1-2", page: "1-3" }], concurrency: 3 });
 const whole = await crawlSite(rules, join(folder, "whole"));
+site.on("/wide", listPage(...Array.from({ length: 24 }, (_, n) => food(`食物${n}`, "1", `/img/${n + 1}.png`))));
 const stateOf = (name: string) => join(folder, name, "crawl-state.jsonl");
 
 test("the CSV has a byte order mark, the article's columns, and a path for each picture", () => {
@@ -35,6 +36,22 @@ test("the same pages give the same bytes", async () => {
   expect(again.files).toEqual(whole.files);
   const report = (name: string) => readFileSync(join(folder, name, "crawl-report.json"), "utf8");
   expect(report("again")).toBe(report("whole"));
+});
+
+test("many downloads at a time make no warning", async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => void warnings.push(warning);
+  process.on("warning", listen);
+  const signal = new AbortController().signal;
+  const wide = await crawlSite(
+    { ...rules, concurrency: 40, start: [{ url: `${site.url}/wide` }] },
+    join(folder, "wide"),
+    { signal },
+  );
+  await new Promise(setImmediate);
+  process.off("warning", listen);
+  expect(wide.result).toMatchObject({ items: 24, problems: [] });
+  expect(warnings).toEqual([]);
 });
 
 describe("a crawl that goes on", () => {
