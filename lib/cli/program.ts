@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   score: () => import("./score.js"),
   report: () => import("./report.js"),
   convert: () => import("./convert.js"),
+  crawl: () => import("./crawl.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),
   "init-model": () => import("./init-model.js"),
