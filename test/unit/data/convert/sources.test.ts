@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { type ConvertOptions, convertData } from "../../../../lib/data/convert/index.js";
 import { loadConversations } from "../../../../lib/data/datasets/index.js";
+import { VlmR1Error } from "../../../../lib/errors/index.js";
 import { goldenPath } from "../../../support/golden.js";
 import { picture, writePicture } from "../../../support/pictures.js";
 import { temporaryFolder } from "../../../support/temporary.js";
@@ -98,6 +100,61 @@ describe("conversations", () => {
     const before = (await loadConversations(goldenPath("conversations.json"))).rows;
     const content = (list: typeof rows) => list.map(({ raw, ...row }) => row);
     expect(content(rows)).toEqual(content(before));
+  });
+
+  it("of any shape are read, left out or refused by an error of ours", async () => {
+    const folder = newFolder();
+    await writePicture(join(folder, "p.png"), 1);
+    const value = fc.oneof(fc.jsonValue(), fc.constantFrom("p.png", "human", "gpt", "?", ["p.png", ["p.png"]]));
+    const turn = fc.record({ from: fc.oneof(value, fc.constant("human")), value }, { requiredKeys: [] });
+    const row = fc.record(
+      {
+        id: value,
+        image: value,
+        images: value,
+        conversations: fc.oneof(value, fc.array(turn)),
+        solution: value,
+        x: value,
+      },
+      { requiredKeys: [] },
+    );
+    let converted = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(row, fc.jsonValue()), { maxLength: 4 }), async (rows) => {
+        const input = join(folder, "rows.json");
+        writeFileSync(input, JSON.stringify(rows));
+        const output = join(folder, "out.json");
+        try {
+          const { report } = await convertData({ input, output, overwriteOutput: true });
+          expect((await loadConversations(output)).rows).toHaveLength(report.rows);
+          converted += 1;
+          expect(report.rows + report.problems.length).toBe(rows.length);
+        } catch (error) {
+          expect(error).toBeInstanceOf(VlmR1Error);
+        }
+      }),
+      { numRuns: 150 },
+    );
+    expect(converted).toBeGreaterThan(0);
+  });
+
+  it("that are nested without end are left out", async () => {
+    const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+    const good = JSON.stringify({ id: "good", conversations: [human("?"), gpt("!")] });
+    const { report } = await convertJson([
+      good,
+      `{"image": ${deep}, "conversations": []}`,
+      good.replace("}]}", `}],"x":${deep}}`),
+    ]);
+    expect(report.problems).toHaveLength(2);
+  });
+
+  it("may have one picture or several, row by row", async () => {
+    const { rows } = await convertJson([
+      { image: "p1.png", conversations: [human("?"), gpt("!")] },
+      { images: ["p1.png", "p2.png"], conversations: [human("?"), gpt("!")] },
+    ]);
+    expect(rows.map(({ images }) => images.length)).toEqual([1, 2]);
   });
 
   it("also come as rows of columns", async () => {

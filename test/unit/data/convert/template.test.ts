@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { convertSchema } from "../../../../lib/config/convert-schema.js";
 import { checkTemplate, parseTemplate, renderTemplate } from "../../../../lib/data/convert/template.js";
 import { loadTemplateSet, templateSetNames } from "../../../../lib/data/convert/template-sets.js";
 import { VlmR1Error } from "../../../../lib/errors/index.js";
@@ -73,6 +74,7 @@ describe("a template", () => {
 describe("sets of templates", () => {
   it("that come with the package have six questions and an answer each", async () => {
     const names = templateSetNames();
+    for (const name of names) expect(convertSchema.shape.questions.description).toContain(name);
     expect(names).toEqual(["dish-en", "dish-zh", "food-en", "food-zh", "generic-en", "generic-zh"]);
     for (const name of names) {
       const { questions, answer } = await loadTemplateSet(name);
