@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type ConvertConfig, convertSchema } from "../config/convert-schema.js";
+import { type ConvertConfig, conversionOf, convertSchema } from "../config/convert-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
 import { type ConvertReport, type ConvertResult, convertData, type ProblemKind } from "../data/convert/index.js";
 import { usageError, VlmR1Error } from "../errors/index.js";
@@ -42,7 +42,7 @@ function inputOf(argument: string | undefined, { input, check, against, model, r
 }
 
 async function convert(input: string, config: ConvertConfig, json: boolean, context: CliContext): Promise<void> {
-  const { output, strict, ...options } = config;
+  const { output, strict } = config;
   if (output === undefined) {
     throw usageError("expected --output", "A file that ends in .json or .jsonl, or a folder: --output data");
   }
@@ -50,7 +50,7 @@ async function convert(input: string, config: ConvertConfig, json: boolean, cont
   let result: ConvertResult;
   try {
     result = await convertData({
-      ...options,
+      ...conversionOf(config),
       input,
       output,
       signal: context.signal,

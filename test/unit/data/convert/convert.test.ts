@@ -161,7 +161,26 @@ describe("other tables", () => {
     expect(error?.hint ?? "").toMatch(hint);
   });
 
-  it("without a single good row are refused, with the reasons", async () => {
+  it("with options of another kind are refused", async () => {
+    const table = "question,answer\na,b\n";
+    await expect(convert(table, { questionsPerRow: 0 })).rejects.toThrow(/questions_per_row/);
+    await expect(convert(table, { seed: 0.5 })).rejects.toThrow(/seed/);
+    await expect(convert(table, { qestions: "x" } as never)).rejects.toMatchObject({
+      hint: 'Did you mean "questions"?',
+    });
+  });
+
+  it("without a single good row are refused, with the reasons, and all of them in the report", async () => {
+    const folder = mkdtempSync(join(root, "none-"));
+    const input = join(folder, "none.csv");
+    writeFileSync(input, `image,answer\n${"none.png,x\n".repeat(7)}`);
+    const report = join(folder, "convert-report.json");
+    await expect(convertData({ input, output: join(folder, "data.json") })).rejects.toThrow(`2 more, all in ${report}`);
+    expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({
+      rows: 0,
+      written: [],
+      counts: { missing_picture: 7 },
+    });
     const loading = convert("image,answer\nnone.png,x\n");
     await expect(loading).rejects.toMatchObject({
       code: "ERR_DATA",

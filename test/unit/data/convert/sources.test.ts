@@ -1,5 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import sharp from "sharp";
@@ -118,9 +119,10 @@ describe("conversations", () => {
       },
       { requiredKeys: [] },
     );
+    const good = { image: "p.png", conversations: [human("?"), gpt("!")] };
     let converted = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(row, fc.jsonValue()), { maxLength: 4 }), async (rows) => {
+      fc.asyncProperty(fc.array(fc.oneof(row, fc.jsonValue(), fc.constant(good)), { maxLength: 4 }), async (rows) => {
         const input = join(folder, "rows.json");
         writeFileSync(input, JSON.stringify(rows));
         const output = join(folder, "out.json");
@@ -186,6 +188,19 @@ function writeParquet(path: string, options: Omit<Parameters<typeof parquetWrite
   parquetWrite({ ...options, writer });
   writeFileSync(path, new Uint8Array(writer.getBuffer()));
   return path;
+}
+
+/** A Zstandard frame of one block that is stored as it is: Node 20 has no compressor of it. */
+function storedZstd(bytes: Uint8Array): Uint8Array {
+  const frame = Buffer.alloc(12 + bytes.length);
+  frame.writeUInt32LE(0xfd2fb528, 0);
+  // One segment, its size in four bytes.
+  frame.writeUInt8(0b1010_0000, 4);
+  frame.writeUInt32LE(bytes.length, 5);
+  // The last block, stored.
+  frame.writeUIntLE((bytes.length << 3) | 1, 9, 3);
+  frame.set(bytes, 12);
+  return frame;
 }
 
 describe("Parquet", () => {
@@ -277,6 +292,36 @@ describe("Parquet", () => {
     const { rows, report } = await convert(folder);
     expect(rows.map(({ solution }) => solution)).toEqual(["<answer>thing 0</answer>", "<answer>thing 1</answer>"]);
     expect(report.sources).toHaveLength(2);
+  });
+
+  it.each(["GZIP", "ZSTD"] as const)("compressed with %s is read", async (codec) => {
+    const compress = codec === "GZIP" ? gzipSync : storedZstd;
+    const path = writeParquet(join(newFolder(), "x.parquet"), {
+      columnData: [
+        { name: "question", data: ["2 + 2?", "3 + 3?"], type: "STRING" },
+        { name: "answer", data: ["4", "6"], type: "STRING" },
+      ],
+      codec,
+      compressors: { [codec]: (bytes: Uint8Array) => new Uint8Array(compress(bytes)) },
+    });
+    const { rows } = await convert(path);
+    expect(rows.map(({ solution }) => solution)).toEqual(["<answer>4</answer>", "<answer>6</answer>"]);
+  });
+
+  it("in a compression that is not known is refused, with what to do", async () => {
+    const path = writeParquet(join(newFolder(), "x.parquet"), {
+      columnData: [
+        { name: "answer", data: ["4"], type: "STRING" },
+        { name: "question", data: ["?"], type: "STRING" },
+      ],
+      codec: "LZO",
+      compressors: { LZO: (bytes) => bytes },
+    });
+    await expect(convert(path)).rejects.toMatchObject({
+      code: "ERR_DATA",
+      message: expect.stringMatching(/row group 1 cannot be read: .*LZO/),
+      hint: expect.stringContaining("zstd or snappy"),
+    });
   });
 
   it("that is damaged is refused", async () => {
