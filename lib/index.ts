@@ -4,6 +4,31 @@ export * from "./data/datasets/index.js";
 export { type DataStatistics, dataStatistics, type Histogram } from "./data/statistics.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";
+export {
+  type BootstrapOptions,
+  byClass,
+  type ChangedRow,
+  type ClassComparison,
+  type ClassOf,
+  type ClassScores,
+  type CompareOptions,
+  type Comparison,
+  type ConfidenceInterval,
+  type ConfusionCount,
+  classesByField,
+  compareRecords,
+  confusion,
+  type EvaluationRecord,
+  type NumberBin,
+  type NumberCalibration,
+  numberCalibration,
+  type PairedDifference,
+  pairedBootstrap,
+  type RecordedAnswer,
+  readRecord,
+  recordOf,
+  type ScoreComparison,
+} from "./eval/index.js";
 export * from "./hub/index.js";
 export {
   type ComputeLossInput,

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   train: () => import("./train.js"),
   sft: () => import("./sft.js"),
   eval: () => import("./eval.js"),
+  compare: () => import("./compare.js"),
   generate: () => import("./generate.js"),
   score: () => import("./score.js"),
   convert: () => import("./convert.js"),

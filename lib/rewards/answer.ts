@@ -1,6 +1,6 @@
 import { lastAnswer } from "../data/text/answer.js";
 
-export { expectedAnswer, firstAnswer, lastAnswer, oneSpaced, sameName } from "../data/text/answer.js";
+export { expectedAnswer, firstAnswer, lastAnswer, nameOf, oneSpaced, sameName } from "../data/text/answer.js";
 
 const THOUGHT = "</think>";
 
