@@ -76,6 +76,9 @@ export interface Reporter {
   onStep?(report: StepReport): void | Promise<void>;
   onEvaluation?(step: number, metrics: Metrics): void | Promise<void>;
   onCheckpoint?(step: number, path: string): void | Promise<void>;
+  /** The run holds still after `step` steps, until `onContinue` or its end. */
+  onPause?(step: number): void | Promise<void>;
+  onContinue?(step: number): void | Promise<void>;
   /** Where a profile was asked for: once it is written. */
   onProfile?(profile: ProfileReport): void | Promise<void>;
   /** Something that went wrong without stopping the run. */

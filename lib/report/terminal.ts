@@ -87,6 +87,14 @@ export class TerminalReporter implements Reporter {
     this.print(`evaluation after step ${step}: ${shown.join("  ")}`);
   }
 
+  onPause(step: number): void {
+    this.print(`paused after step ${step}`);
+  }
+
+  onContinue(step: number): void {
+    this.print(`goes on after step ${step}`);
+  }
+
   /** The table comes at the end, where it is seen. */
   onProfile(profile: ProfileReport): void {
     this.profile = profile;

@@ -49,6 +49,12 @@ export interface CheckpointReport {
   best: boolean;
 }
 
+/** A run holds still, or goes on after that. */
+export interface PauseReport {
+  /** Steps that are done. */
+  step: number;
+}
+
 /** What a run tells, by the event's name. */
 export interface TrainerEvents {
   /** Before the start, where the model has to be fetched. */
@@ -59,6 +65,9 @@ export interface TrainerEvents {
   step: StepReport;
   eval: EvaluationReport;
   checkpoint: CheckpointReport;
+  /** After `run.pause()`: no step begins until `continue`. */
+  pause: PauseReport;
+  continue: PauseReport;
   /** Where a profile was asked for: once it is written. */
   profile: ProfileReport;
   /** Something that went wrong without stopping the run. */
@@ -79,6 +88,18 @@ export interface RunControl {
   stop(reason?: string): void;
   /** Writes a checkpoint now, or after the step at hand where that changes the weights already; gives its folder. */
   saveCheckpoint(): Promise<string | undefined>;
+  /** Holds the run before its next step, until `continue()` or `stop()`. */
+  pause(): void;
+  continue(): void;
+  /** Whether it was paused and has not been continued. */
+  readonly paused: boolean;
+  /**
+   * From the next step on this takes the place of `learning_rate`: the schedule multiplies it, and rates of parts of the
+   * model keep their proportion to it. Checkpoints keep it. Throws `ERR_ARGUMENT` for what is no number of at least 0.
+   */
+  setLearningRate(value: number): void;
+  /** The highest learning rate of the schedule, as the next step has it. */
+  readonly learningRate: number;
 }
 
 type Callback<E extends TrainerEventName> = (event: TrainerEvents[E], run: RunControl) => void | Promise<void>;
@@ -106,6 +127,8 @@ export interface TrainerCallbacks {
   onStep?: Callback<"step"> | undefined;
   onEval?: Callback<"eval"> | undefined;
   onCheckpoint?: Callback<"checkpoint"> | undefined;
+  onPause?: Callback<"pause"> | undefined;
+  onContinue?: Callback<"continue"> | undefined;
   onProfile?: Callback<"profile"> | undefined;
   onWarning?: Callback<"warning"> | undefined;
   onEnd?: Callback<"end"> | undefined;
@@ -131,6 +154,8 @@ const CALLBACKS: { readonly [E in TrainerEventName]: keyof TrainerCallbacks } = 
   step: "onStep",
   eval: "onEval",
   checkpoint: "onCheckpoint",
+  pause: "onPause",
+  continue: "onContinue",
   profile: "onProfile",
   warning: "onWarning",
   end: "onEnd",
@@ -154,6 +179,8 @@ export class RunEvents {
       onStep: (report) => reporter.onStep?.(report),
       onEval: ({ step, metrics }) => reporter.onEvaluation?.(step, metrics),
       onCheckpoint: ({ step, path }) => reporter.onCheckpoint?.(step, path),
+      onPause: ({ step }) => reporter.onPause?.(step),
+      onContinue: ({ step }) => reporter.onContinue?.(step),
       onProfile: (profile) => reporter.onProfile?.(profile),
       onWarning: (message) => reporter.onWarning?.(message),
       onEnd: (end) => reporter.onEnd?.(end),

@@ -23,6 +23,7 @@ export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } f
 export type {
   CheckpointReport,
   EvaluationReport,
+  PauseReport,
   RolloutGroup,
   RolloutReport,
   RunControl,

@@ -8,7 +8,7 @@ import { WANDB_FILE } from "../report/wandb.js";
 import { BEST_FILE } from "./best-checkpoint.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
-export type RunStatus = "running" | "interrupted" | "failed" | "finished";
+export type RunStatus = "running" | "paused" | "interrupted" | "failed" | "finished";
 
 export interface RunFile {
   status: RunStatus;
