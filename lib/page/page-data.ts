@@ -32,7 +32,17 @@ export interface Example {
   pictures: string[];
   question: string;
   solution: string;
-  answers: { label: string; text: string; reward: number | null; rewards: Record<string, number | null> }[];
+  answers: ExampleAnswer[];
+}
+
+export interface ExampleAnswer {
+  /** As in `HeldOut.labels`; in their order, the earlier one first. */
+  label: string;
+  text: string;
+  reward: number | null;
+  rewards: Record<string, number | null>;
+  /** What of it is right: `{ name: true, number: false, format: true }`; without it the page compares the texts. */
+  right?: Record<string, boolean> | undefined;
 }
 
 /** A completion of training, as it came. */
