@@ -4,7 +4,7 @@ import { type EvalConfig, evalSchema } from "../config/eval-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
 import { describeProblem, loadConversations } from "../data/datasets/index.js";
 import { fromSystem } from "../errors/index.js";
-import { type EvaluatedAnswer, type Evaluation, evaluate } from "../eval/index.js";
+import { type EvaluatedAnswer, type Evaluation, evaluate, recordedAnswer } from "../eval/index.js";
 import { formatTable } from "../report/format.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
@@ -103,22 +103,7 @@ async function checkWritable(path: string): Promise<void> {
 }
 
 async function writeAnswers(path: string, answers: readonly EvaluatedAnswer[]): Promise<void> {
-  const lines = answers.map(
-    ({ row, sample, completion, rewards, reward, nameRight, numberRight, formatRight, tokens, finishReason }) =>
-      JSON.stringify({
-        id: row.id,
-        sample,
-        completion,
-        solution: row.solution,
-        rewards,
-        reward,
-        name_right: nameRight,
-        number_right: numberRight,
-        format_right: formatRight,
-        tokens,
-        finish_reason: finishReason,
-      }),
-  );
+  const lines = answers.map((answer) => JSON.stringify(recordedAnswer(answer)));
   try {
     await writeFile(path, `${lines.join("\n")}\n`);
   } catch (error) {

@@ -11,6 +11,7 @@ import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 import { weightedSum } from "../rewards/weighted-sum.js";
+import { recordedAnswer } from "./make-record.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
 export interface EvaluateParts {
@@ -111,9 +112,10 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     });
   }
   const names = parts.scorer.rewards.map(({ name }) => name);
+  const recorded = answers.map(recordedAnswer);
   return {
-    scores: scoresOf(answers),
-    metrics: metricsOf(answers, names, options.numGenerations ?? 1),
+    scores: scoresOf(recorded),
+    metrics: metricsOf(recorded, names, options.numGenerations ?? 1),
     answers,
     failures,
   };

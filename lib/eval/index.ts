@@ -1,4 +1,4 @@
-export { type EvaluationRecord, formatSample, pickSamples, recordOf, type Sample, scoreTable } from "./before-after.js";
+export { formatSample, pickSamples, type Sample, scoreTable } from "./before-after.js";
 export {
   type EvaluatedAnswer,
   type EvaluateOptions,
@@ -7,4 +7,7 @@ export {
   evaluate,
   rowsPerCall,
 } from "./evaluate.js";
-export { evaluationMetricNames, type HeldOutScores } from "./metrics.js";
+export { recordedAnswer, recordOf } from "./make-record.js";
+export { evaluationMetricNames, type HeldOutScores, scoresOf } from "./metrics.js";
+export { parseRecord, readRecord } from "./read-record.js";
+export { type EvaluationRecord, EvaluationRecordSchema, type RecordedAnswer, RecordedAnswerSchema } from "./record.js";

@@ -236,7 +236,7 @@ test("eval samples the answers that the run's own evaluations would, and says th
 test("a held-out split is scored before and after, is never trained on, and stays the same when the run goes on", async () => {
   const outputDir = newRun();
   const read = (name: string) => JSON.parse(readFileSync(join(outputDir, name), "utf8")) as Record<string, unknown>;
-  const idsIn = (name: string) => Object.keys(read(name).answers as object).sort();
+  const idsIn = (name: string) => (read(name).answers as { id: string }[]).map(({ id }) => id).sort();
   // Rows of one picture stay together: eight of as many pictures.
   const all = JSON.parse(readFileSync(dataset("train", 400), "utf8")) as { image: string }[];
   const rows = all.filter(({ image }, index) => all.findIndex((other) => other.image === image) === index).slice(0, 8);

@@ -5,6 +5,8 @@ import {
   type EvaluateOptions,
   evaluate,
   evaluationMetricNames,
+  type RecordedAnswer,
+  recordedAnswer,
 } from "../../../lib/eval/index.js";
 import { metricsOf } from "../../../lib/eval/metrics.js";
 import type { Processor } from "../../../lib/processing/index.js";
@@ -53,11 +55,12 @@ const options: EvaluateOptions = {
 };
 
 /** Answers to rows, by the rewards that they got. */
-function answered(rewards: readonly (number | null)[][]): EvaluatedAnswer[] {
+function answered(rewards: readonly (number | null)[][]): RecordedAnswer[] {
   return rows(rewards.length).flatMap((row, index) =>
     (rewards[index] as (number | null)[]).map((reward, sample) => {
       const right = { nameRight: false, numberRight: false, formatRight: false };
-      return { row, sample, completion: "", rewards: {}, reward, ...right, tokens: 1 + index, finishReason: "stop" };
+      const told = { row, sample, completion: "", rewards: {}, reward, tokens: 1 + index, finishReason: "stop" };
+      return recordedAnswer({ ...told, ...right } as EvaluatedAnswer);
     }),
   );
 }
