@@ -71,6 +71,8 @@ export interface RunEnd {
 export interface Reporter {
   /** Before the start, where the model has to be fetched. */
   onDownload?(progress: DownloadProgress): void;
+  /** Before the start, where a dashboard was asked for; the address has the token that commands need. */
+  onDashboard?(url: string): void | Promise<void>;
   onStart?(run: RunStart): void | Promise<void>;
   onProgress?(progress: Progress): void;
   onStep?(report: StepReport): void | Promise<void>;

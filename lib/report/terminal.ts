@@ -53,6 +53,10 @@ export class TerminalReporter implements Reporter {
     } else if (screen.isTTY && this.now() - this.drawnAt >= FRAME) this.draw(this.download.line(progress));
   }
 
+  onDashboard(url: string): void {
+    this.print(`dashboard: ${url}`);
+  }
+
   onStart(run: RunStart): void {
     this.run = run;
     this.startedAt = this.now();

@@ -49,6 +49,12 @@ export interface CheckpointReport {
   best: boolean;
 }
 
+/** The page of a run is served. */
+export interface DashboardReport {
+  /** With the token that commands need: keep it out of logs. */
+  url: string;
+}
+
 /** A run holds still, or goes on after that. */
 export interface PauseReport {
   /** Steps that are done. */
@@ -59,6 +65,8 @@ export interface PauseReport {
 export interface TrainerEvents {
   /** Before the start, where the model has to be fetched. */
   download: DownloadProgress;
+  /** Before the start, where a dashboard was asked for: it can be opened in a browser. */
+  dashboard: DashboardReport;
   start: RunStart;
   progress: Progress;
   rollout: RolloutReport;
@@ -119,6 +127,7 @@ type Callback<E extends TrainerEventName> = (event: TrainerEvents[E], run: RunCo
 export interface TrainerCallbacks {
   /** Not awaited. */
   onDownload?: Callback<"download"> | undefined;
+  onDashboard?: Callback<"dashboard"> | undefined;
   onStart?: Callback<"start"> | undefined;
   /** Not awaited. */
   onProgress?: Callback<"progress"> | undefined;
@@ -148,6 +157,7 @@ interface Handler {
 
 const CALLBACKS: { readonly [E in TrainerEventName]: keyof TrainerCallbacks } = {
   download: "onDownload",
+  dashboard: "onDashboard",
   start: "onStart",
   progress: "onProgress",
   rollout: "onRollout",
@@ -174,6 +184,7 @@ export class RunEvents {
   addReporter(reporter: Reporter): void {
     this.add("reporter", {
       onDownload: (progress) => reporter.onDownload?.(progress),
+      onDashboard: ({ url }) => reporter.onDashboard?.(url),
       onStart: (run) => reporter.onStart?.(run),
       onProgress: (progress) => reporter.onProgress?.(progress),
       onStep: (report) => reporter.onStep?.(report),

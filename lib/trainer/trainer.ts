@@ -5,6 +5,7 @@ import type { Evaluation } from "../eval/index.js";
 import { JsonlReporter, makeTrackers, type StepReport } from "../report/index.js";
 import { checkEvaluationOptions } from "./best-checkpoint.js";
 import type { TrainerState } from "./checkpoint.js";
+import { type Dashboard, openDashboard } from "./dashboard.js";
 import { type RunControl, RunEvents, type TrainerEventName, type TrainerListener } from "./events.js";
 import { checkLearningRate } from "./learning-rate.js";
 import { announceRun, openRun } from "./open-run.js";
@@ -43,6 +44,7 @@ export class Trainer implements RunControl {
   private readonly events = new RunEvents();
   private opening: Promise<OpenRun> | undefined;
   private tracking: Promise<void> | undefined;
+  private page: Dashboard | undefined;
   private starting: OpenRun | undefined;
   private opened: OpenRun | undefined;
   private readonly steering = new Steering();
@@ -194,17 +196,34 @@ export class Trainer implements RunControl {
     await saveTrained(session, directory, { ...options, dtype, maxShardBytes: parseSize(this.config.maxShardSize) });
   }
 
-  /** Frees the models and, unless it was given, the engine. */
+  /** The page that `dashboard` asks for; undefined before the first `run()` or `evaluate()`, and without one. */
+  get dashboard(): Dashboard | undefined {
+    return this.page;
+  }
+
+  /** Gives the page away: `dispose()` leaves it open, and it goes on showing what there was. */
+  takeDashboard(): Dashboard | undefined {
+    const { page } = this;
+    this.page = undefined;
+    return page;
+  }
+
+  /** Frees the models and, unless it was given, the engine; closes the dashboard. */
   async dispose(): Promise<void> {
     const { opening } = this;
     this.opening = undefined;
-    this.opened = undefined;
     const run = await opening?.catch(() => undefined);
-    if (run === undefined) return;
-    closeSession(run.session);
-    await run.lock.release();
-    await this.events.emit("close", undefined);
-    await this.events.flush();
+    const page = this.takeDashboard();
+    this.opened = undefined;
+    try {
+      if (run === undefined) return;
+      closeSession(run.session);
+      await run.lock.release();
+      await this.events.emit("close", undefined);
+      await this.events.flush();
+    } finally {
+      await page?.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,11 +245,20 @@ export class Trainer implements RunControl {
     for (const tracker of trackers) events.addReporter(tracker);
   }
 
+  private async openPage(): Promise<void> {
+    const { options, outputDir, events } = this;
+    if (this.config.dashboard === false || this.page !== undefined) return;
+    const rows = () => this.opened?.session.rows;
+    this.page = await openDashboard({ host: { options, outputDir, events }, control: this, rows });
+    await events.emit("dashboard", { url: this.page.url });
+  }
+
   private async openAndAnnounce(signal: AbortSignal | undefined): Promise<OpenRun> {
     const { options, outputDir, events } = this;
     // What they need is looked for before weights are loaded.
     this.tracking ??= this.addTrackers();
     await this.tracking;
+    await this.openPage();
     const run = await openRun({ options, outputDir, events }, signal);
     this.starting = run;
     this.opened = run;

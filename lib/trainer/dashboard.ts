@@ -1,0 +1,135 @@
+import { toFileConfig } from "../config/index.js";
+import type { Row } from "../data/datasets/index.js";
+import { packageVersion } from "../engine/index.js";
+import { renderPage } from "../page/html.js";
+import type { PageCompletion } from "../page/page-data.js";
+import { readPageRun } from "../page/read-run.js";
+import { LiveFeed } from "../page/server/live-feed.js";
+import { valuesOf } from "../page/server/live-run.js";
+import { PictureShelf } from "../page/server/picture-shelf.js";
+import { PageServer } from "../page/server/server.js";
+import { questionOf } from "../rewards/images.js";
+import { weightedSum } from "../rewards/weighted-sum.js";
+import type { RolloutReport, RunControl } from "./events.js";
+import type { RunHost } from "./run.js";
+
+/** The page of a run that goes on in this process. */
+export interface Dashboard {
+  /** With the token that commands need. */
+  readonly url: string;
+  /** Pages that are open. */
+  readonly viewers: number;
+  /** Whether the process stays alive for it; it does not, unless this is asked for. */
+  keepProcess(keep: boolean): void;
+  close(): Promise<void>;
+}
+
+export interface DashboardParts {
+  host: RunHost;
+  control: RunControl;
+  /** Of the data that is trained on, once it is open. */
+  rows(): readonly Row[] | undefined;
+}
+
+/**
+ * Serves the page of a run and has it follow the run's events. What goes wrong with it later is a warning at most.
+ *
+ * @throws VlmR1Error `ERR_PORT_IN_USE`, or `ERR_CONFIG` for a host that is none of this machine's
+ */
+export async function openDashboard(parts: DashboardParts): Promise<Dashboard> {
+  const { options, outputDir, events } = parts.host;
+  const { plan } = options;
+  const { dashboard, dashboardHost } = plan.config;
+  const pictures = new PictureShelf();
+  const feed = new LiveFeed({
+    ...{ folder: outputDir, version: packageVersion(), objective: plan.objective },
+    config: toFileConfig({ ...plan.config, outputDir }),
+    read: () => readPageRun(outputDir, pictures),
+    learningRate: () => parts.control.learningRate,
+    controls: controlsOf(parts.control),
+  });
+  const port = typeof dashboard === "number" ? dashboard : undefined;
+  const serving = { host: dashboardHost, port, source: feed, render: renderPage, pictures, background: true };
+  const server = await PageServer.open(serving);
+  feed.attach(server);
+  follow(parts, feed, pictures);
+  if (server.isPublic) {
+    events.warn(
+      `the dashboard can be reached from other machines, without encryption; on a network that others use, leave ` +
+        `dashboard_host at 127.0.0.1 and forward the port: ssh -L ${server.port}:127.0.0.1:${server.port} …`,
+    );
+  }
+  return {
+    url: server.url,
+    get viewers() {
+      return server.viewers;
+    },
+    keepProcess: (keep) => server.keepProcess(keep),
+    close: async () => {
+      await feed.close();
+      await server.close();
+    },
+  };
+}
+
+function controlsOf(control: RunControl) {
+  return {
+    pause: () => control.pause(),
+    continue: () => control.continue(),
+    stop: () => control.stop("stopped on its dashboard"),
+    setLearningRate: (value: number) => control.setLearningRate(value),
+  };
+}
+
+function follow({ host, rows }: DashboardParts, feed: LiveFeed, pictures: PictureShelf): void {
+  const { events, options } = host;
+  const { plan } = options;
+  const rowOf = rowsById(rows);
+  events.on("download", ({ bytes, totalBytes }) =>
+    feed.at({ phase: "fetching", fraction: bytes / Math.max(1, totalBytes) }),
+  );
+  events.on("start", ({ firstStep, totalSteps }) => feed.opened(firstStep, totalSteps));
+  events.on("progress", (progress) => feed.at(progress));
+  events.on("step", ({ step, totalSteps, epoch, metrics }) =>
+    feed.step({ step, totalSteps, values: valuesOf({ epoch, ...metrics }) }),
+  );
+  events.on("eval", ({ step, metrics }) => feed.evaluation({ step, values: valuesOf(metrics) }));
+  events.on("warning", (message) => feed.warning(message));
+  events.on("pause", () => feed.status("paused"));
+  events.on("continue", () => feed.status("running"));
+  events.on("end", ({ status, reason }) => feed.ended(status, reason));
+  if (plan.objective === "sft" || !plan.config.logCompletions) return;
+  const { rewardWeights } = plan.config;
+  events.on("rollout", async (rollout) => {
+    feed.completions(await pageCompletions(rollout, rewardWeights, rowOf, pictures));
+  });
+}
+
+async function pageCompletions(
+  { step, groups }: RolloutReport,
+  weights: readonly number[] | undefined,
+  rowOf: (id: string) => Row | undefined,
+  shelf: PictureShelf,
+): Promise<PageCompletion[]> {
+  const shown: PageCompletion[] = [];
+  for (const { id, completions } of groups) {
+    const row = rowOf(id);
+    const urls = await Promise.all((row?.images ?? []).map((path) => shelf.addPassing(path)));
+    const pictures = urls.filter((url) => url !== undefined);
+    const question = row === undefined ? "" : questionOf(row);
+    for (const completion of completions) {
+      const reward = weightedSum(Object.values(completion.rewards), weights);
+      shown.push({ step, question, pictures, ...completion, reward: Number.isNaN(reward) ? null : reward });
+    }
+  }
+  return shown;
+}
+
+/** Looked up once the first completions are there. */
+function rowsById(rows: DashboardParts["rows"]): (id: string) => Row | undefined {
+  let byId: Map<string, Row> | undefined;
+  return (id) => {
+    byId ??= new Map((rows() ?? []).map((row) => [row.id, row]));
+    return byId.get(id);
+  };
+}
