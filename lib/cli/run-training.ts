@@ -12,6 +12,7 @@ import {
   type TrainerState,
 } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
+import { keepDashboard } from "./keep-dashboard.js";
 import { printJson, shellQuote } from "./output.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
@@ -35,6 +36,7 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
+    await keepDashboard(trainer, context);
   } catch (error) {
     if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
     throw error;

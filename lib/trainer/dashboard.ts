@@ -105,6 +105,7 @@ function follow({ host, rows }: DashboardParts, feed: LiveFeed, pictures: Pictur
   });
 }
 
+/** The newest first. */
 async function pageCompletions(
   { step, groups }: RolloutReport,
   weights: readonly number[] | undefined,
@@ -122,7 +123,7 @@ async function pageCompletions(
       shown.push({ step, question, pictures, ...completion, reward: Number.isNaN(reward) ? null : reward });
     }
   }
-  return shown;
+  return shown.toReversed();
 }
 
 /** Looked up once the first completions are there. */

@@ -91,6 +91,7 @@ export class LiveFeed implements PageSource {
     this.server?.send("evaluation", event);
   }
 
+  /** The newest first. */
   completions(completions: PageCompletion[]): void {
     this.change(completed(completions));
     this.server?.send("completions", completions);

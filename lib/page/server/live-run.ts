@@ -25,13 +25,13 @@ export const evaluated =
     if (run.evaluations.step.length > MOST_STEPS) halve(run.evaluations);
   };
 
-/** All of one or more steps; those of a step that was begun before take the place of what came of it then. */
+/** All of one or more steps, the newest first; those of a step that was begun before take the place of what came of it then. */
 export const completed =
   (completions: readonly PageCompletion[]): Change =>
   (run) => {
     const steps = new Set(completions.map(({ step }) => step));
     const others = run.completions.filter(({ step }) => !steps.has(step));
-    run.completions = [...completions.toReversed(), ...others].slice(0, MOST_COMPLETIONS);
+    run.completions = [...completions, ...others].slice(0, MOST_COMPLETIONS);
   };
 
 export const warned =

@@ -62,8 +62,12 @@ export class PageServer {
     if (options.background === true) server.unref();
   }
 
-  /** Throws `ERR_PORT_IN_USE`, or `ERR_CONFIG` for a host that is none of this machine's. */
+  /**
+   * Throws `ERR_PORT_IN_USE`, `ERR_CONFIG` for a host that is none of this machine's, and what `render` throws where
+   * the page cannot be made at all.
+   */
   static async open(options: PageServerOptions): Promise<PageServer> {
+    await options.render(options.source.page());
     const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, keepAliveTimeout: 5000 });
     server.maxConnections = MOST_CONNECTIONS;
     const address = await listen(server, options);
