@@ -14,6 +14,7 @@ import {
 import type { CliContext } from "./context.js";
 import { keepDashboard } from "./keep-dashboard.js";
 import { printJson, shellQuote } from "./output.js";
+import { makeReport } from "./run-report.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
 export interface RunOptions {
@@ -36,9 +37,11 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
+    await makeReport(trainer, context, run.json ? context.stderr : context.stdout);
     await keepDashboard(trainer, context);
   } catch (error) {
     if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
+    await makeReport(trainer, context, context.stderr);
     throw error;
   } finally {
     await trainer.dispose();

@@ -45,8 +45,8 @@ export async function writeRunJson(folder: string, name: string, value: unknown)
   }
 }
 
-const BEFORE_FILE = "before.json";
-const AFTER_FILE = "after.json";
+export const BEFORE_FILE = "before.json";
+export const AFTER_FILE = "after.json";
 
 /** The evaluation before the first step is kept, so that a resumed run can still compare with it. */
 export async function saveBefore(folder: string, record: EvaluationRecord): Promise<void> {

@@ -44,6 +44,8 @@ export interface EvaluateOptions {
   step: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((fraction: number) => void) | undefined;
+  /** Gets answers as they are there, in the order of the rows; the next ones wait for it. */
+  onAnswers?: ((answers: readonly EvaluatedAnswer[]) => void | Promise<void>) | undefined;
 }
 
 /** An answer to a row and how it fared. */
@@ -101,8 +103,11 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
     if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
     const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
-    if (waiting.length > 0)
-      answers.push(...(await answer(parts, waiting, { ...options, onProgress }, failures.rewards)));
+    if (waiting.length > 0) {
+      const news = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
+      answers.push(...news);
+      await options.onAnswers?.(news);
+    }
     onProgress(0);
     waiting = [];
   }

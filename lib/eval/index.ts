@@ -1,4 +1,13 @@
+export * from "./analysis/index.js";
 export { formatSample, pickSamples, type Sample, scoreTable } from "./before-after.js";
+export {
+  type ChangedRow,
+  type ClassComparison,
+  type CompareOptions,
+  type Comparison,
+  compareRecords,
+  type ScoreComparison,
+} from "./compare.js";
 export {
   type EvaluatedAnswer,
   type EvaluateOptions,

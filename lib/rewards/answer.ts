@@ -37,7 +37,8 @@ export function sameName(answer: string, solution: string): boolean {
   return nameOf(answer) === nameOf(solution);
 }
 
-function nameOf(text: string): string {
+/** What `sameName` compares. */
+export function nameOf(text: string): string {
   return oneSpaced(removeNumbers(text));
 }
 

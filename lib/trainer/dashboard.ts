@@ -2,16 +2,14 @@ import { toFileConfig } from "../config/index.js";
 import type { Row } from "../data/datasets/index.js";
 import { packageVersion } from "../engine/index.js";
 import { renderPage } from "../page/html.js";
-import type { PageCompletion } from "../page/page-data.js";
 import { readPageRun } from "../page/read-run.js";
 import { LiveFeed } from "../page/server/live-feed.js";
 import { valuesOf } from "../page/server/live-run.js";
 import { PictureShelf } from "../page/server/picture-shelf.js";
 import { PageServer } from "../page/server/server.js";
-import { questionOf } from "../rewards/images.js";
-import { weightedSum } from "../rewards/weighted-sum.js";
-import type { RolloutReport, RunControl } from "./events.js";
+import type { RunControl } from "./events.js";
 import type { RunHost } from "./run.js";
+import { ShownCompletions } from "./shown-completions.js";
 
 /** The page of a run that goes on in this process. */
 export interface Dashboard {
@@ -44,7 +42,7 @@ export async function openDashboard(parts: DashboardParts): Promise<Dashboard> {
   const feed = new LiveFeed({
     ...{ folder: outputDir, version: packageVersion(), objective: plan.objective },
     config: toFileConfig({ ...plan.config, outputDir }),
-    read: () => readPageRun(outputDir, pictures),
+    read: () => readPageRun(outputDir, pictures, { completions: 0 }),
     learningRate: () => parts.control.learningRate,
     controls: controlsOf(parts.control),
   });
@@ -82,13 +80,17 @@ function controlsOf(control: RunControl) {
 }
 
 function follow({ host, rows }: DashboardParts, feed: LiveFeed, pictures: PictureShelf): void {
-  const { events, options } = host;
+  const { events, options, outputDir } = host;
   const { plan } = options;
-  const rowOf = rowsById(rows);
+  const completions = plan.objective === "grpo" && plan.config.logCompletions;
+  const weights = plan.objective === "grpo" ? plan.config.rewardWeights : undefined;
+  const shown = new ShownCompletions(rows, weights, pictures);
   events.on("download", ({ bytes, totalBytes }) =>
     feed.at({ phase: "fetching", fraction: bytes / Math.max(1, totalBytes) }),
   );
-  events.on("start", ({ firstStep, totalSteps }) => feed.opened(firstStep, totalSteps));
+  events.on("start", async ({ firstStep, totalSteps }) =>
+    feed.opened(firstStep, totalSteps, completions ? await shown.ofFolder(outputDir) : []),
+  );
   events.on("progress", (progress) => feed.at(progress));
   events.on("step", ({ step, totalSteps, epoch, metrics }) =>
     feed.step({ step, totalSteps, values: valuesOf({ epoch, ...metrics }) }),
@@ -98,39 +100,5 @@ function follow({ host, rows }: DashboardParts, feed: LiveFeed, pictures: Pictur
   events.on("pause", () => feed.status("paused"));
   events.on("continue", () => feed.status("running"));
   events.on("end", ({ status, reason }) => feed.ended(status, reason));
-  if (plan.objective === "sft" || !plan.config.logCompletions) return;
-  const { rewardWeights } = plan.config;
-  events.on("rollout", async (rollout) => {
-    feed.completions(await pageCompletions(rollout, rewardWeights, rowOf, pictures));
-  });
-}
-
-/** The newest first. */
-async function pageCompletions(
-  { step, groups }: RolloutReport,
-  weights: readonly number[] | undefined,
-  rowOf: (id: string) => Row | undefined,
-  shelf: PictureShelf,
-): Promise<PageCompletion[]> {
-  const shown: PageCompletion[] = [];
-  for (const { id, completions } of groups) {
-    const row = rowOf(id);
-    const urls = await Promise.all((row?.images ?? []).map((path) => shelf.addPassing(path)));
-    const pictures = urls.filter((url) => url !== undefined);
-    const question = row === undefined ? "" : questionOf(row);
-    for (const completion of completions) {
-      const reward = weightedSum(Object.values(completion.rewards), weights);
-      shown.push({ step, question, pictures, ...completion, reward: Number.isNaN(reward) ? null : reward });
-    }
-  }
-  return shown.toReversed();
-}
-
-/** Looked up once the first completions are there. */
-function rowsById(rows: DashboardParts["rows"]): (id: string) => Row | undefined {
-  let byId: Map<string, Row> | undefined;
-  return (id) => {
-    byId ??= new Map((rows() ?? []).map((row) => [row.id, row]));
-    return byId.get(id);
-  };
+  if (completions) events.on("rollout", async (rollout) => feed.completions(await shown.ofRollout(rollout)));
 }

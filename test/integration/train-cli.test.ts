@@ -190,6 +190,8 @@ const scoreNames = {
   format_rate: expect.any(Number),
 };
 
+const tables = { classes: expect.any(Array), confusion: expect.any(Array), numbers: expect.any(Object) };
+
 test("sft writes a model that eval scores", async () => {
   const model = join(folder, "model");
   const args = ["--model", MODEL, "--dataset", dataset("train", 6), "--device=cpu", "--augment", "--max-steps", "2"];
@@ -203,7 +205,7 @@ test("sft writes a model that eval scores", async () => {
     ...["--answers", answers, "--eval-batch-size", "2", "--json"],
   ]);
   expect(scored.code).toBe(0);
-  expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object) }]);
+  expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object), ...tables }]);
   expect(jsonLines(readFileSync(answers, "utf8"))).toHaveLength(5);
 });
 
@@ -224,6 +226,7 @@ test("eval samples the answers that the run's own evaluations would, and says th
     rows: 4,
     ...after,
     metrics: expect.objectContaining({ eval_reward_best: expect.anything() }),
+    ...tables,
   });
   const written = jsonLines(readFileSync(answers, "utf8"));
   expect(written.map(({ sample }) => sample)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { imageSize } from "../../processing/image.js";
 import { loadSharp } from "../../processing/sharp.js";
 
 export interface EncodedPicture {
@@ -7,7 +8,7 @@ export interface EncodedPicture {
   bytes: Buffer;
 }
 
-/** What browsers show, in sharp's words. Others, and SVG, which may hold programs, are drawn anew. */
+/** What browsers show, in sharp's words; others are written anew. */
 const SHOWN: Readonly<Record<string, string>> = {
   jpeg: "image/jpeg",
   png: "image/png",
@@ -27,6 +28,8 @@ export async function encodePicture(path: string): Promise<EncodedPicture | unde
   try {
     if ((await stat(path)).size > MOST_READ) return undefined;
     const bytes = await readFile(path);
+    // Turns down what is no picture of a known format: a drawing in SVG may hold programs.
+    await imageSize(bytes);
     const sharp = await loadSharp();
     const picture = sharp(bytes, { limitInputPixels: MOST_PIXELS });
     const { format, width, height } = await picture.metadata();

@@ -1,6 +1,8 @@
-import { join, resolve } from "node:path";
-import { COMPLETIONS_FILE, METRICS_FILE, RUN_FILE, WARNINGS_FILE } from "../../report/run-files.js";
+import { join } from "node:path";
+import { COMPLETIONS_FILE, METRICS_FILE, RUN_FILE, readRunFile, WARNINGS_FILE } from "../../report/run-files.js";
 import type { PageEvents, PageRun } from "../page-data.js";
+import { objectOf } from "../read-metrics.js";
+import { statusOf } from "../status.js";
 import { FileStamps, stampOf } from "./file-stamps.js";
 import { evaluated, stepDone, valuesOf, warned } from "./live-run.js";
 import { TailLines } from "./tail-lines.js";
@@ -18,8 +20,9 @@ export type LineEvent = { [N in "step" | "evaluation" | "warning"]: { name: N; d
   | "evaluation"
   | "warning"];
 
-/** Looks between which completions, that are many, are not read anew. */
-const COMPLETIONS_EVERY = 5;
+/** How often all is read anew for new completions at most: in milliseconds, and as a share of the time that takes. */
+const COMPLETIONS_MS = 3000;
+const READING_SHARE = 0.05;
 
 /**
  * A run's folder, which another process may be writing: it is read once, then by what is added to its files. Where they
@@ -32,7 +35,8 @@ export class FolderRun {
   private readonly whole: FileStamps;
   private runStamp = "";
   private completionsStamp = "";
-  private looks = 0;
+  /** When completions may be read anew, by a clock that only goes forward. */
+  private nextReading = 0;
 
   constructor(
     readonly folder: string,
@@ -45,7 +49,7 @@ export class FolderRun {
 
   /** As it was at the last look. */
   get run(): PageRun {
-    if (this.current === undefined) throw new Error(`${resolve(this.folder)} has not been read yet`);
+    if (this.current === undefined) throw new Error(`${this.folder} has not been read yet`);
     return this.current;
   }
 
@@ -55,12 +59,14 @@ export class FolderRun {
     await Promise.all([this.metrics.skip(), this.warnings.skip(), this.whole.changed()]);
     this.runStamp = await stampOf(join(this.folder, RUN_FILE));
     this.completionsStamp = await stampOf(join(this.folder, COMPLETIONS_FILE));
+    const started = performance.now();
     this.current = await this.readRun(this.folder);
+    const took = performance.now() - started;
+    this.nextReading = performance.now() + Math.max(COMPLETIONS_MS, took / READING_SHARE);
   }
 
   /** What has come since the last look; what cannot be read just now comes with the next one. */
   async look(): Promise<FolderNews> {
-    this.looks += 1;
     const [metrics, warnings] = [await this.metrics.read(), await this.warnings.read()];
     if (metrics === undefined || warnings === undefined || (await this.isAnother())) {
       await this.read();
@@ -77,33 +83,24 @@ export class FolderRun {
 
   private async isAnother(): Promise<boolean> {
     if ((await this.whole.changed()) || (await stampOf(join(this.folder, RUN_FILE))) !== this.runStamp) return true;
-    if (this.looks % COMPLETIONS_EVERY !== 0) return false;
+    if ((await statusOf(this.folder, await readRunFile(this.folder))) !== this.run.status) return true;
+    if (performance.now() < this.nextReading) return false;
     return (await stampOf(join(this.folder, COMPLETIONS_FILE))) !== this.completionsStamp;
   }
 
   private measured(line: string): LineEvent[] {
-    const { step, ...metrics } = objectOf(line);
+    const { step, ...metrics } = objectOf(line) ?? {};
     if (typeof step !== "number") return [];
     const values = valuesOf(metrics);
-    // As they are written: an evaluation has no epoch.
-    const isEvaluation = Object.keys(values)[0]?.startsWith("eval_") === true;
-    if (isEvaluation) return [{ name: "evaluation", data: { step, values } }];
+    const names = Object.keys(values);
+    if (names.length > 0 && names.every((name) => name.startsWith("eval_")))
+      return [{ name: "evaluation", data: { step, values } }];
     return [{ name: "step", data: { step, totalSteps: this.run.totalSteps, values } }];
   }
 }
 
 function warningOf(line: string): LineEvent[] {
-  const { step, message } = objectOf(line);
+  const { step, message } = objectOf(line) ?? {};
   if (typeof step !== "number" || typeof message !== "string") return [];
   return [{ name: "warning", data: { step, message } }];
-}
-
-/** Without fields where the line is no JSON object. */
-function objectOf(line: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 }

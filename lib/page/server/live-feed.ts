@@ -13,7 +13,7 @@ export interface LiveFeedOptions {
   objective: PageRun["objective"];
   /** As in config.yaml; what is known of the run before its folder is. */
   config: Record<string, unknown>;
-  /** The run as its folder has it. */
+  /** The run as its folder has it, but for its completions. */
   read(): Promise<PageRun>;
   /** The highest learning rate of the schedule, as it is now. */
   learningRate(): number;
@@ -73,9 +73,9 @@ export class LiveFeed implements PageSource {
     };
   }
 
-  /** The run is open: its folder has what earlier parts of it did. */
-  async opened(step: number, totalSteps: number): Promise<void> {
-    this.change((run) => Object.assign(run, { step, totalSteps }));
+  /** The run is open: its folder has what earlier parts of it did. Completions have the newest step first. */
+  async opened(step: number, totalSteps: number, completions: PageCompletion[]): Promise<void> {
+    this.change((run) => Object.assign(run, { step, totalSteps, completions }));
     this.isOpen = true;
     await this.refresh();
   }
@@ -91,7 +91,7 @@ export class LiveFeed implements PageSource {
     this.server?.send("evaluation", event);
   }
 
-  /** The newest first. */
+  /** All of a step. */
   completions(completions: PageCompletion[]): void {
     this.change(completed(completions));
     this.server?.send("completions", completions);
@@ -155,14 +155,14 @@ export class LiveFeed implements PageSource {
   }
 
   private async readAll(): Promise<void> {
-    const { status, step, totalSteps, reason } = this.run;
+    const { status, step, totalSteps, reason, completions } = this.run;
     const meanwhile: Change[] = [];
     this.meanwhile = meanwhile;
     try {
       await this.files.changed();
       const run = await this.options.read();
-      // What runs here knows better than its folder how it is.
-      Object.assign(run, { status, step, totalSteps, reason });
+      // What runs here knows better than its folder how it is, and what its completions were asked.
+      Object.assign(run, { status, step, totalSteps, reason, completions });
       for (const change of meanwhile) change(run);
       this.run = run;
       this.server?.send("page", this.page());

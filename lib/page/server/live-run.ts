@@ -1,10 +1,12 @@
+import { chooseRows } from "../metric-table.js";
 import type { Columns, PageCompletion, PageEvents, PageRun } from "../page-data.js";
 
 /** What a page keeps of a run that goes on; the files have all of it. */
-const MOST_COMPLETIONS = 500;
+export const MOST_COMPLETIONS = 500;
 const MOST_WARNINGS = 500;
-/** Steps above which every other one is left out of the charts. */
-const MOST_STEPS = 4000;
+/** Points of a curve, and how many may come to be before they are thinned to that. */
+const POINTS = 2000;
+const MOST_POINTS = 2 * POINTS;
 
 /** What has come to be known of a run. Made twice it is the same as made once. */
 export type Change = (run: PageRun) => void;
@@ -15,17 +17,17 @@ export const stepDone =
     run.step = step;
     run.totalSteps = totalSteps;
     addRow(run.steps, step, values);
-    if (run.steps.step.length > MOST_STEPS) halve(run.steps);
+    thin(run.steps);
   };
 
 export const evaluated =
   ({ step, values }: PageEvents["evaluation"]): Change =>
   (run) => {
     addRow(run.evaluations, step, values);
-    if (run.evaluations.step.length > MOST_STEPS) halve(run.evaluations);
+    thin(run.evaluations);
   };
 
-/** All of one or more steps, the newest first; those of a step that was begun before take the place of what came of it then. */
+/** All of a step; those of a step that was begun before take the place of what came of it then. */
 export const completed =
   (completions: readonly PageCompletion[]): Change =>
   (run) => {
@@ -70,9 +72,12 @@ function addRow(columns: Columns, step: number, values: Readonly<Record<string, 
   }
 }
 
-function halve(columns: Columns): void {
-  const last = columns.step.length - 1;
-  const kept = (_: unknown, index: number) => index % 2 === last % 2;
-  columns.step = columns.step.filter(kept);
-  for (const [name, column] of Object.entries(columns.values)) columns.values[name] = column.filter(kept);
+/** As the curves of a folder that is read: peaks stay. */
+function thin(columns: Columns): void {
+  if (columns.step.length <= MOST_POINTS) return;
+  const numbers = Object.values(columns.values).map((column) => column.map((value) => value ?? Number.NaN));
+  const rows = chooseRows(columns.step, numbers, POINTS);
+  const chosen = <T>(column: readonly T[]) => rows.map((row) => column[row] as T);
+  columns.step = chosen(columns.step);
+  for (const [name, column] of Object.entries(columns.values)) columns.values[name] = chosen(column);
 }
