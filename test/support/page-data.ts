@@ -53,7 +53,7 @@ export function pageRun(overrides: Partial<PageRun> = {}, steps = 120): PageRun 
       ],
     },
     gallery: examples(60),
-    regressions: examples(6).map((one) => ({ ...one, id: `regression-${one.id}`, answers: one.answers.toReversed() })),
+    regressions: examples(60).filter(({ answers }) => (answers[0]?.reward ?? 0) > (answers[1]?.reward ?? 0)),
     completions: Array.from({ length: 64 }, (_, index) => completion(steps - Math.floor(index / 8), index)),
     warnings: [
       { step: 14, message: 'picture "broken.png" cannot be read; its row is left out' },
@@ -139,10 +139,12 @@ export function examples(count: number): Example[] {
     const solution = FOODS[index % FOODS.length] as string;
     const other = FOODS[(index + 1) % FOODS.length] as string;
     const [before, after] = [index % 3 === 0, index % 4 !== 3];
-    const hostile = index < HOSTILE.length ? (HOSTILE[index] as string) : "";
     const answers = [
       answer("before", before ? solution : other, before),
-      answer("after", hostile || (after ? solution : other), after),
+      {
+        ...answer("after", after ? solution : other, after),
+        ...(index < HOSTILE.length && { text: HOSTILE[index] as string }),
+      },
     ];
     const question = index === 1 ? `Name it. ${HOSTILE[1]}` : "Which food is in the picture? How many kcal per 100 g?";
     return { id: `food-${index}`, pictures: index === 4 ? [] : [String(index % 5)], question, solution, answers };

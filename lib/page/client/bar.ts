@@ -18,10 +18,10 @@ export function bar(store: Store, sections: readonly Section[], onTheme: () => v
   const nav = h("nav", { "aria-label": "Sections" }, h("ul", {}, ...items.values()));
   const state = h("p", { class: "connection", role: "status" });
   const runs = runSelect(store);
-  const tools = h("div", { class: "bar-tools" }, state, runs, themeSwitch(onTheme));
+  const tools = h("div", { class: "top-tools" }, state, runs, themeSwitch(onTheme));
   markCurrent(sections, links);
   return {
-    element: h("header", { class: "bar" }, h("div", { class: "bar-inner" }, nav, tools)),
+    element: h("header", { class: "top" }, h("div", { class: "top-inner" }, nav, tools)),
     update(topics) {
       if (topics.has("page")) fillRuns(runs, store);
       if (topics.has("page") || topics.has("connection") || topics.has("status")) showConnection(state, store);

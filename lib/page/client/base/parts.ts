@@ -15,7 +15,9 @@ export function pictures(store: Store, list: readonly string[], className: strin
     const src = store.pictureUrl(picture);
     if (src === undefined) return [];
     const alt = list.length > 1 ? `Picture ${index + 1} of the question` : "Picture of the question";
-    return [h("img", { src, alt, loading: "lazy", decoding: "async", draggable: "false" })];
+    // A report holds its pictures, and shows them on paper too; a dashboard fetches those that are looked at.
+    const loading = store.data.kind === "dashboard" ? "lazy" : "eager";
+    return [h("img", { src, alt, loading, decoding: "async", draggable: "false" })];
   });
   if (images.length > 0) return h("span", { class: `${className} pictures` }, ...images);
   return h("span", { class: `${className} pictures none` }, h("span", {}, "no picture"));

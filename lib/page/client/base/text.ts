@@ -14,9 +14,9 @@ export function formatValue(value: number | null | undefined): string {
   return minus(value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.01 ? 3 : 5));
 }
 
-/** "28.6 %". */
+/** "28.6 %"; all and nothing without decimals: "100 %". */
 export function formatPercent(share: number): string {
-  return `${minus((100 * share).toFixed(1))} %`;
+  return `${minus((100 * share).toFixed(share === 0 || share === 1 ? 0 : 1))} %`;
 }
 
 /** By what a score counts in. */

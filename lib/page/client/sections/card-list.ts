@@ -114,7 +114,8 @@ export class CardList {
         go(key === "ArrowLeft" ? -1 : 1);
         return true;
       },
-      () => this.focus(this.current),
+      // Not `current`: the browser gives the focus back to the card that was opened first.
+      () => this.focus(index),
     );
   }
 }

@@ -42,12 +42,13 @@ export function exampleCard(store: Store, example: Example, onOpen: () => void):
         ),
       ),
     ),
-    h("span", { class: "card-answers" }, ...answers.map((answer) => answerLine(answer, solution))),
-    h("span", { class: "card-foot" }, changeBadge(example)),
+    h("span", { class: "card-answers" }, ...answers.map((answer) => answerLine(answer, example))),
   );
 }
 
-function answerLine(answer: ExampleAnswer, solution: string): HTMLElement {
+function answerLine(answer: ExampleAnswer, example: Example): HTMLElement {
+  const { answers, solution } = example;
+  const isLast = answers.length > 1 && answer === answers.at(-1);
   return h(
     "span",
     { class: "answer" },
@@ -55,6 +56,7 @@ function answerLine(answer: ExampleAnswer, solution: string): HTMLElement {
       "span",
       { class: "answer-head" },
       h("span", { class: "label" }, titled(answer.label)),
+      isLast && changeBadge(example),
       h("span", { class: "reward" }, "reward ", h("b", {}, formatReward(answer.reward))),
     ),
     foreign(answerPart(answer.text), ANSWER_LENGTH, "answer-text"),

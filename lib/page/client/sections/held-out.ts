@@ -33,7 +33,7 @@ export function heldOut(store: Store): Section {
 
 function comparison({ labels, rows, scores }: HeldOut): HTMLElement {
   const note =
-    `${counted(rows, "question")}, each answered twice. The interval holds the true difference in 95 of 100 cases ` +
+    `${counted(rows, "question")}, each answered by both. The interval holds the true difference in 95 of 100 cases ` +
     "(paired bootstrap over the questions); where it includes 0, the difference may be chance.";
   const head = ["Score", titled(labels[0]), titled(labels[1]), "Difference", "95 % interval", "", "Verdict"];
   const table = h(
@@ -51,7 +51,7 @@ function comparison({ labels, rows, scores }: HeldOut): HTMLElement {
   return h("div", { class: "panel" }, h("div", region, table), h("p", { class: "note" }, note));
 }
 
-function row(score: Score, extent: number): HTMLElement {
+function row(score: Score, extent: [number, number]): HTMLElement {
   const { name, unit, first, second, difference } = score;
   const verdict = verdictOf(score);
   return h(
@@ -67,27 +67,24 @@ function row(score: Score, extent: number): HTMLElement {
   );
 }
 
-/** The greatest distance from 0 of any interval in this unit: all are drawn to one scale. */
-function extentOf(scores: readonly Score[], unit: Score["unit"]): number {
+/** From the least to the greatest end of any interval in this unit, with 0: all are drawn to one scale. */
+function extentOf(scores: readonly Score[], unit: Score["unit"]): [number, number] {
   const ends = scores.filter((score) => score.unit === unit).flatMap(({ difference: { low, high } }) => [low, high]);
-  return Math.max(1e-9, ...ends.map(Math.abs)) * 1.1;
+  const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
+  const pad = Math.max(1e-9, high - low) * 0.08;
+  return [low - pad, high + pad];
 }
 
-const WIDTH = 160;
+const WIDTH = 180;
 
-function whisker(score: Score, extent: number): SVGElement {
+function whisker(score: Score, [from, to]: [number, number]): SVGElement {
   const { value, low, high } = score.difference;
-  const x = (at: number) => (WIDTH / 2) * (1 + at / extent);
+  const x = (at: number) => (WIDTH * (at - from)) / (to - from);
+  const size = { viewBox: `0 0 ${WIDTH} 24`, width: WIDTH, height: 24 };
   return svg(
     "svg",
-    {
-      class: `whisker ${verdictOf(score)}`,
-      viewBox: `0 0 ${WIDTH} 24`,
-      width: WIDTH,
-      height: 24,
-      "aria-hidden": "true",
-    },
-    svg("line", { class: "zero", x1: WIDTH / 2, x2: WIDTH / 2, y1: 1, y2: 23 }),
+    { class: `whisker ${verdictOf(score)}`, ...size, "aria-hidden": "true" },
+    svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: 24 }),
     svg("line", { class: "range", x1: x(low), x2: x(high), y1: 12, y2: 12 }),
     ...[low, high].map((end) => svg("line", { class: "range", x1: x(end), x2: x(end), y1: 8, y2: 16 })),
     svg("circle", { cx: x(value), cy: 12, r: 4.5 }),
