@@ -1,5 +1,7 @@
 export * from "./config/index.js";
+export * from "./data/convert/index.js";
 export * from "./data/datasets/index.js";
+export { type DataStatistics, dataStatistics, type Histogram, histogram } from "./data/statistics.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";
 export {

@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   generate: () => import("./generate.js"),
   score: () => import("./score.js"),
   report: () => import("./report.js"),
+  convert: () => import("./convert.js"),
   dashboard: () => import("./dashboard.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { DataStatistics as Shown } from "./page-data.js";
 
 const HistogramSchema = z.object({ edges: z.array(z.number()), counts: z.array(z.number()) });
 
@@ -13,7 +12,6 @@ export const DataStatisticsSchema = z.object({
   numbers: HistogramSchema.optional(),
   questionLength: HistogramSchema.optional(),
   answerLength: HistogramSchema.optional(),
-  /** Of the held-out data; none: nothing is held out. */
   heldOutRows: z.number().optional(),
 });
-export type DataStatistics = z.output<typeof DataStatisticsSchema> & Shown;
+export type DataStatistics = z.output<typeof DataStatisticsSchema>;

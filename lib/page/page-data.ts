@@ -108,6 +108,8 @@ export interface DataStatistics {
   /** Characters. */
   questionLength?: Histogram | undefined;
   answerLength?: Histogram | undefined;
+  /** Of the held-out data; none: nothing is held out. */
+  heldOutRows?: number | undefined;
 }
 
 /** What the page starts with. */

@@ -1,8 +1,9 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { loadConversations, type Row, splitPaths } from "../data/datasets/index.js";
+import { loadConversations, splitPaths } from "../data/datasets/index.js";
+import { expectedAnswer } from "../data/text/answer.js";
+import { questionOf } from "../data/text/question.js";
 import { isAbort } from "../errors/index.js";
-import { expectedAnswer } from "../rewards/answer.js";
 
 /** What the page shows of a row. */
 export interface Question {
@@ -62,10 +63,4 @@ async function areSmallFiles(paths: readonly string[]): Promise<boolean> {
     bytes += stats.size;
   }
   return bytes <= MOST_BYTES;
-}
-
-function questionOf({ messages }: Row): string {
-  const content = messages.at(-1)?.content ?? "";
-  if (typeof content === "string") return content;
-  return content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }

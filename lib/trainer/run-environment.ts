@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
 import { join } from "node:path";
+import { dataStatistics } from "../data/statistics.js";
 import { type Engine, packageVersion } from "../engine/index.js";
 import { replaceFile } from "../files/index.js";
 import { type Environment, EnvironmentSchema, type EnvironmentSession } from "../report/environment.js";
-import { ENVIRONMENT_FILE } from "../report/run-files.js";
+import { DATA_FILE, ENVIRONMENT_FILE } from "../report/run-files.js";
 import type { OpenRun } from "./run.js";
 
 /**
@@ -23,8 +24,17 @@ export async function noteEnvironment({ outputDir, options, session, state, resu
       describeSession(session.engine, state.step, new Date()),
     ],
   };
-  const text = `${JSON.stringify(environment, undefined, 2)}\n`;
-  await replaceFile(join(outputDir, ENVIRONMENT_FILE), { what: "write" }, (file) => file.writeFile(text));
+  await writeJson(join(outputDir, ENVIRONMENT_FILE), environment);
+}
+
+/** Notes what the rows hold that a run trains on, and how many are held out, for its reports. */
+export async function noteData({ outputDir, session: { rows, evalRows } }: OpenRun): Promise<void> {
+  const held = evalRows === undefined ? {} : { heldOutRows: evalRows.length };
+  await writeJson(join(outputDir, DATA_FILE), { ...dataStatistics(rows), ...held });
+}
+
+async function writeJson(path: string, value: object): Promise<void> {
+  await replaceFile(path, { what: "write" }, (file) => file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`));
 }
 
 function describeSession(engine: Engine, step: number, now: Date): EnvironmentSession {

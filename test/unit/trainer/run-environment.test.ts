@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageVersion } from "../../../lib/engine/index.js";
+import { DataStatisticsSchema } from "../../../lib/page/data-statistics.js";
 import { type Environment, EnvironmentSchema } from "../../../lib/report/environment.js";
 import { temporaryFolder } from "../../support/temporary.js";
-import { banditEngine, banditRun, MODEL, runAll } from "../../support/training.js";
+import { banditEngine, banditRun, MODEL, rows, runAll } from "../../support/training.js";
 
 const read = (folder: string): Environment =>
   EnvironmentSchema.parse(JSON.parse(readFileSync(join(folder, "environment.json"), "utf8")));
@@ -43,4 +44,14 @@ test("a run notes where it runs, and each process that goes on with it; those th
   expect(fromSteps(folder)).toEqual([0, 2]);
   await train({ maxSteps: 2, overwriteOutputDir: true });
   expect(fromSteps(folder)).toEqual([0]);
+});
+
+test("a run notes what its rows hold, and how many are held out", async () => {
+  const folder = temporaryFolder();
+  const trainer = banditRun(await banditEngine(), folder, { maxSteps: 1, evalDataset: rows(3) });
+  await runAll(trainer);
+  await trainer.dispose();
+  const data = DataStatisticsSchema.parse(JSON.parse(readFileSync(join(folder, "data.json"), "utf8")));
+  expect(data).toMatchObject({ rows: 11, pictures: 0, questions: 11, answers: 1, heldOutRows: 3 });
+  expect(data.commonAnswers).toEqual([{ name: "apple", count: 11 }]);
 });
