@@ -35,8 +35,18 @@ async function withPage(browser: Browser, url: string, body: (page: Page) => Pro
   }
 }
 
+interface Started {
+  trainer: Trainer;
+  all: Promise<unknown>;
+  url: string;
+  /** Milliseconds that a step takes at least. */
+  pace: { step: number };
+}
+
+const STEPS = 40;
+
 /** A run over rows with a picture, whose steps are as long as a page needs to be looked at. */
-async function start(): Promise<{ trainer: Trainer; all: Promise<unknown>; url: string }> {
+async function start(): Promise<Started> {
   const dataset = rows(8).map((row) => ({
     ...row,
     images: [goldenPath("images/square.png")],
@@ -44,13 +54,14 @@ async function start(): Promise<{ trainer: Trainer; all: Promise<unknown>; url: 
       { role: "user" as const, content: [{ type: "image" as const }, { type: "text" as const, text: "Which food?" }] },
     ],
   }));
-  const options = { dataset, maxSteps: 12, dashboard: 0, lrSchedulerType: "constant" } as const;
+  const options = { dataset, maxSteps: STEPS, dashboard: 0, lrSchedulerType: "constant" } as const;
   const trainer = banditRun(await banditEngine(), newRun(), options);
-  trainer.on("step", () => new Promise((resolve) => setTimeout(resolve, 50)));
+  const pace = { step: 250 };
+  trainer.on("step", () => new Promise((resolve) => setTimeout(resolve, pace.step)));
   trainer.pause();
   const opened = new Promise<{ url: string }>((resolve) => trainer.once("dashboard", resolve));
   const all = runAll(trainer);
-  return { trainer, all, url: (await opened).url };
+  return { trainer, all, pace, url: (await opened).url };
 }
 
 /** Steps that the reward's chart has, as its table says. */
@@ -60,7 +71,7 @@ async function charted(page: Page): Promise<string | null> {
 
 describeBrowser("a dashboard in the browser", (browser) => {
   it("shows a run as it goes on and steers it; all stays over a reload and after the end", async () => {
-    const { trainer, all, url } = await start();
+    const { trainer, all, url, pace } = await start();
     await withPage(browser(), url, async (page) => {
       const state = page.locator(".state");
       const pause = page.getByRole("button", { name: /^(Pause|Continue)$/ });
@@ -92,6 +103,7 @@ describeBrowser("a dashboard in the browser", (browser) => {
       expect(await charted(page)).toBe(before);
       expect(await page.locator("#completions li").count()).toBeGreaterThan(0);
       expect(await rate.inputValue()).toBe("0.125");
+      pace.step = 0;
       await pause.click();
 
       await all;
@@ -104,7 +116,7 @@ describeBrowser("a dashboard in the browser", (browser) => {
       await expect.poll(() => page.locator(".connection").textContent()).toMatch(/ended/i);
       expect(await pause.isDisabled()).toBe(true);
       await page.getByRole("button", { name: "Show as a table: Reward", exact: true }).click();
-      expect(await page.locator("[data-chart=reward] tbody tr").count()).toBe(12);
+      expect(await page.locator("[data-chart=reward] tbody tr").count()).toBe(STEPS);
     });
   });
 
@@ -125,7 +137,7 @@ describeBrowser("a dashboard in the browser", (browser) => {
       await all;
       await expect.poll(() => page.locator(".state").textContent()).toContain("stopped on its dashboard");
     });
-    expect((await trainer.state())?.step).toBeLessThan(12);
+    expect((await trainer.state())?.step).toBeLessThan(STEPS);
     await trainer.dispose();
   });
 
