@@ -128,7 +128,10 @@ export interface PageData {
   live?: { canControl: boolean; learningRate: number } | undefined;
 }
 
-/** What a dashboard's server sends as server-sent events, by the event's name, while a run goes on. */
+/**
+ * What a dashboard's server sends as server-sent events, by the event's name, while a run goes on. All but `page` are of
+ * the page's first run.
+ */
 export interface PageEvents {
   /** All of it: on connection, and when anything has changed that the others do not tell. */
   page: PageData;

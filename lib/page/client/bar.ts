@@ -52,15 +52,16 @@ function fillRuns(select: HTMLSelectElement, store: Store): void {
 
 function showConnection(element: HTMLElement, store: Store): void {
   const { connection, data } = store;
+  const end = data.runs.length > 1 ? "The runs have ended" : "The run has ended";
   const [name, text] = haveEnded(data.runs)
-    ? (["ended", "The run has ended"] as const)
+    ? (["ended", end] as const)
     : (
         {
           none: ["none", ""],
           connecting: ["connecting", "Connecting"],
           connected: ["connected", "Connected"],
           lost: ["lost", "Connection lost, trying again"],
-          ended: ["ended", "The run has ended"],
+          ended: ["ended", end],
         } as const
       )[connection];
   element.hidden = connection === "none";

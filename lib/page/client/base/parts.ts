@@ -17,10 +17,16 @@ export function pictures(store: Store, list: readonly string[], className: strin
     const alt = list.length > 1 ? `Picture ${index + 1} of the question` : "Picture of the question";
     // A report holds its pictures, and shows them on paper too; a dashboard fetches those that are looked at.
     const loading = store.data.kind === "dashboard" ? "lazy" : "eager";
-    return [h("img", { src, alt, loading, decoding: "async", draggable: "false" })];
+    const image = h("img", { src, alt, loading, decoding: "async", draggable: "false" });
+    image.addEventListener("error", () => image.replaceWith(noPicture(className, "not found")));
+    return [image];
   });
   if (images.length > 0) return h("span", { class: `${className} pictures` }, ...images);
-  return h("span", { class: `${className} pictures none` }, h("span", {}, "no picture"));
+  return noPicture(className, "no picture");
+}
+
+function noPicture(className: string, text: string): HTMLElement {
+  return h("span", { class: `${className} pictures none` }, h("span", {}, text));
 }
 
 /** "✓ Name": right or wrong is told by a sign and in words. */

@@ -31,7 +31,17 @@ export class Store {
   private readonly listeners: Listener[] = [];
   private readonly changed = new Set<Topic>();
 
-  constructor(public data: PageData) {}
+  /** What the page shows now; change it by `replace`, or in place. */
+  data: PageData;
+
+  constructor(data: PageData) {
+    this.data = withUniqueNames(data);
+  }
+
+  replace(data: PageData): void {
+    this.data = withUniqueNames(data);
+    this.change("page");
+  }
 
   get run(): PageRun {
     return this.data.runs[this.selected] ?? this.data.runs[0] ?? NO_RUN;
@@ -58,4 +68,15 @@ export class Store {
     this.changed.clear();
     for (const listener of this.listeners) listener(topics);
   }
+}
+
+/** Runs of different folders may have one name; legends and tables tell them apart by it. */
+export function withUniqueNames(data: PageData): PageData {
+  const seen = new Map<string, number>();
+  const runs = data.runs.map((run) => {
+    const count = (seen.get(run.name) ?? 0) + 1;
+    seen.set(run.name, count);
+    return count === 1 ? run : { ...run, name: `${run.name} (${count})` };
+  });
+  return { ...data, runs };
 }

@@ -11,8 +11,13 @@ export function formatTick(value: number, unit: Unit, all: readonly (number | nu
   return value.toFixed(digitsFor(step)).replace("-", "−");
 }
 
+/** As many decimals as the distance of two ticks has: 2 for 0.25. */
 function digitsFor(step: number): number {
-  return step > 0 ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))) : 0;
+  for (let digits = 0; digits < 6; digits += 1) {
+    const scaled = step * 10 ** digits;
+    if (scaled > 0.5 && Math.abs(scaled - Math.round(scaled)) < 1e-6) return digits;
+  }
+  return 6;
 }
 
 function exponent(value: number): string {

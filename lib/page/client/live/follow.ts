@@ -41,10 +41,7 @@ function listen(source: EventSource, store: Store, onOpen: () => void): void {
     source.addEventListener(name, (event) => handle(JSON.parse((event as MessageEvent<string>).data)));
   };
   source.onopen = onOpen;
-  on("page", (data) => {
-    store.data = data;
-    store.change("page");
-  });
+  on("page", (data) => store.replace(data));
   on("progress", (progress) => {
     store.progress = progress;
     store.change("progress");

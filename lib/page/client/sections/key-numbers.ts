@@ -79,16 +79,15 @@ function trainingReward({ steps }: PageRun): HTMLElement[] {
   return [stat(label, fromTo(ends[0] as string, ends[1] as string), h("span", { class: "detail" }, detail))];
 }
 
-function effort({ steps }: PageRun): HTMLElement[] {
+function effort({ steps, status, step, totalSteps }: PageRun): HTMLElement[] {
   const times = present(steps, "step_time");
   if (times.length === 0) return [];
-  const total = times.reduce((sum, value) => sum + value, 0);
   // Long runs come with some of their steps: the time of the others is as theirs.
-  const all = steps.step.length > 0 ? total * ((steps.step.at(-1) as number) - (steps.step[0] as number) + 1) : 0;
-  const time = formatDuration((1000 * all) / times.length);
-  return [
-    stat("Time of the steps", time, h("span", { class: "detail" }, `${formatValue(total / times.length)} s a step`)),
-  ];
+  const all = (steps.step.at(-1) as number) - (steps.step[0] as number) + 1;
+  const left = 1000 * mean(times.slice(-WINDOW)) * (totalSteps - step);
+  const isRunning = status === "running" && left > 0;
+  const detail = `${formatValue(mean(times))} s a step${isRunning ? `, about ${formatDuration(left)} left` : ""}`;
+  return [stat("Time of the steps", formatDuration(1000 * mean(times) * all), h("span", { class: "detail" }, detail))];
 }
 
 function present(columns: Columns, metric: string): number[] {

@@ -2,7 +2,7 @@ import type { PageRun } from "../../page-data.js";
 import { fill, h } from "../base/dom.js";
 import { foreign, statusPill } from "../base/parts.js";
 import type { Store } from "../base/store.js";
-import { formatScore, formatValue, titled } from "../base/text.js";
+import { formatScore, formatValue } from "../base/text.js";
 import { COLOURS } from "../charts/plot.js";
 import { keyNumbers, verdictOf } from "./key-numbers.js";
 import { type Section, touches } from "./section.js";
@@ -67,8 +67,14 @@ function meter(label: string, share: number): HTMLElement {
 }
 
 function runsTable(runs: readonly PageRun[]): HTMLElement {
-  const names = [...new Set(runs.flatMap(({ heldOut }) => heldOut?.scores.map(({ name }) => name) ?? []))];
-  const head = ["Run", "State", "Step", "Training reward", ...names.map(titled)];
+  const all = [...new Set(runs.flatMap(({ heldOut }) => heldOut?.scores.map(({ name }) => name) ?? []))];
+  // The parts of the reward have their places below.
+  const names = all.filter((name) => !name.includes("/"));
+  const numbers = ["Step", "Training reward", ...names.map((name) => `Held-out: ${name}`)];
+  const head = [
+    ...["Run", "State"].map((name) => h("th", { scope: "col" }, name)),
+    ...numbers.map((name) => h("th", { scope: "col", class: "number" }, name)),
+  ];
   const rows = runs.map((run, index) => {
     const scores = names.map((name) => {
       const score = run.heldOut?.scores.find((one) => one.name === name);
@@ -91,8 +97,9 @@ function runsTable(runs: readonly PageRun[]): HTMLElement {
     "table",
     {},
     h("caption", { class: "unseen" }, "The runs: state and held-out scores, before and after"),
-    h("thead", {}, h("tr", {}, ...head.map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, ...head)),
     h("tbody", {}, ...rows),
   );
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The runs" }, table);
+  const region = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The runs" }, table);
+  return h("div", { class: "panel" }, region);
 }
