@@ -37,11 +37,13 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
-    await makeReport(trainer, context, run.json ? context.stderr : context.stdout);
+    await makeReport(trainer, context);
     await keepDashboard(trainer, context);
   } catch (error) {
-    if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
-    await makeReport(trainer, context, context.stderr);
+    if (isAbort(error, signal)) {
+      await sayHowToGoOn(trainer, context, run);
+      await makeReport(trainer, context);
+    }
     throw error;
   } finally {
     await trainer.dispose();

@@ -77,7 +77,7 @@ export interface GrpoOptions {
   loggingSteps?: GrpoInput["loggingSteps"];
   /** Trackers, beside metrics.jsonl: tensorboard writes event files into the run's folder. Default: ["tensorboard"]. */
   reportTo?: GrpoInput["reportTo"];
-  /** From the command line: make report.html in the run's folder when the run ends. Default: true. */
+  /** Make report.html in the run's folder when the command's run ends. Default: true. */
   report?: GrpoInput["report"];
   /** What trackers call the run (default: the name of its folder). */
   runName?: GrpoInput["runName"];

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { z } from "zod";
 import { fromSystem } from "../errors/index.js";
 
 /** What the files of a run's folder are called. */
@@ -17,20 +18,20 @@ export const AFTER_FILE = "after.json";
 export const SUMMARY_FILE = "summary.json";
 export const REPORT_FILE = "report.html";
 
-export type RunStatus = "running" | "paused" | "interrupted" | "failed" | "finished";
-
-export interface RunFile {
-  status: RunStatus;
-  step: number;
-  totalSteps: number;
+const RunFileSchema = z.object({
+  status: z.enum(["running", "paused", "interrupted", "failed", "finished"]),
+  step: z.number(),
+  totalSteps: z.number(),
   /** Why it ended before its last step, where it was not for an error or a signal. */
-  reason?: string;
-}
+  reason: z.string().optional(),
+});
+export type RunFile = z.output<typeof RunFileSchema>;
+export type RunStatus = RunFile["status"];
 
 /** What lies in a run's folder; undefined where no run was. */
 export async function readRunFile(folder: string): Promise<RunFile | undefined> {
   try {
-    return JSON.parse(await readFile(join(folder, RUN_FILE), "utf8")) as RunFile;
+    return RunFileSchema.safeParse(JSON.parse(await readFile(join(folder, RUN_FILE), "utf8"))).data;
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fromSystem(error, "read", join(folder, RUN_FILE));

@@ -95,7 +95,10 @@ describe("dashboard", () => {
     const started = startCli(["dashboard", run, join(run, "."), "--port", "0"]);
     const url = await addressIn(started.text);
     const log = await EventLog.open(url);
-    expect(log.data.runs.map(({ step }) => step)).toEqual([2, 2]);
+    expect(log.data.runs.map(({ name, step }) => [name, step])).toEqual([
+      ["old (1)", 2],
+      ["old (2)", 2],
+    ]);
     expect(await (await fetch(url)).text()).toContain("<!doctype html>");
     started.kill("SIGINT");
     const { code, text } = await started.ended;

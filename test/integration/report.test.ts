@@ -55,12 +55,12 @@ function dataOf(path: string): PageData {
 describe("a run with held-out data", () => {
   let output = "";
   beforeAll(async () => {
-    const { code, stdout, stderr } = await runCli(
+    const { code, stderr } = await runCli(
       train(run, "--eval-dataset", dataset("test", 8), "--max-steps", "3", "--eval-steps", "2"),
     );
     expect(stderr).not.toContain("error");
     expect(code).toBe(0);
-    output = stdout;
+    output = stderr;
   }, 60_000);
 
   test("has its report when it ends, with all that there is to show", () => {

@@ -1,4 +1,5 @@
 import type { PageData, PageRun } from "../page-data.js";
+import { runNames } from "../run-names.js";
 import { FolderRun } from "./folder-run.js";
 import type { PageServer, PageSource } from "./server.js";
 
@@ -31,7 +32,8 @@ export class FoldersFeed implements PageSource {
   }
 
   page(): PageData {
-    const runs = this.runs.map(({ run }) => run);
+    const names = runNames(this.runs.map(({ folder }) => folder));
+    const runs = this.runs.map(({ run }, index) => ({ ...run, name: names[index] ?? run.name }));
     const title = runs.map(({ name }) => name).join(", ");
     const live = { canControl: false, learningRate: runs[0]?.steps.values.learning_rate?.at(-1) ?? 0 };
     return { kind: "dashboard", title, version: this.options.version, made: this.made, runs, pictures: [], live };

@@ -171,6 +171,12 @@ test("completions have question and picture from the data set, relative to where
     ["z", "", []],
     ["gone", "", []],
   ]);
+  // What is read again is what is there then.
+  writeFileSync(join(place, "data", "rows.json"), JSON.stringify([row("z", "z.png", "apple 52")]));
+  const again = await readPageRun(folder, paths);
+  expect(again.completions.map(({ question }) => question)).toEqual(["", "", `${text}z`, ""]);
+  writeFileSync(join(place, "data", "rows.json"), "[{");
+  expect((await readPageRun(folder, paths)).completions.map(({ question }) => question)).toEqual(["", "", "", ""]);
   expect(run).toMatchObject({ status: "unknown", objective: "grpo", environment: { parameters: 10, threads: 2 } });
   expect(run.environment["went on from step"]).toBe("40");
 });
@@ -200,7 +206,7 @@ test("damaged files are named, and the rest is shown", async () => {
   const folder = runFolder({
     "metrics.jsonl": 'no json\n[1]\n{"step":"x"}\n{"step":3,"loss":1}\n',
     "config.yaml": "a: [1",
-    "run.json": "{",
+    "run.json": { status: "odd", step: "x" },
     "before.json": { scores: {}, answers: {} },
     "environment.json": { objective: "other" },
     "data.json": "[]",
