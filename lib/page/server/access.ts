@@ -34,7 +34,7 @@ export class Access {
     return name !== undefined && (this.names?.has(name) ?? true);
   }
 
-  /** Whether a command comes from this server's page, or from no page at all. */
+  /** Whether a request comes from this server's page, or from no page at all. */
   fromOwnPage({ origin, host, "sec-fetch-site": site }: IncomingHttpHeaders): boolean {
     if (site !== undefined && site !== "same-origin" && site !== "none") return false;
     return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;

@@ -21,6 +21,9 @@ export class PictureShelf {
   private next = 0;
   private readonly turns = new Turns(1);
 
+  /** @param mostPassing Pictures of `addPassing` that can be shown, at most. */
+  constructor(private readonly mostPassing = MOST_PASSING) {}
+
   /** The URL of a picture that is shown for as long as the server runs; undefined where there is no such file. */
   async add(path: string): Promise<string | undefined> {
     const number = await this.number(resolve(path));
@@ -36,7 +39,7 @@ export class PictureShelf {
     if (number === undefined) return undefined;
     if (known === undefined || this.passing.delete(number)) this.passing.set(number, full);
     for (const [oldest, itsPath] of this.passing) {
-      if (this.passing.size <= MOST_PASSING) break;
+      if (this.passing.size <= this.mostPassing) break;
       this.forget(oldest, itsPath);
     }
     return urlOf(number);

@@ -143,6 +143,8 @@ export class PageServer {
       return sendText(response, 401, "Open the address with its token, as it was printed when the server began.");
     }
     if (path === "/") return this.sendPage(response);
+    // Another site's page could not read what comes, but take the places of those that can.
+    if (!this.access.fromOwnPage(headers)) return sendText(response, 403, "This is for this server's own page.");
     if (path === "/events") return this.follow(response, method);
     const [, number] = /^\/pictures\/(\d{1,9})$/.exec(path) ?? [];
     if (number !== undefined) return this.sendPicture(response, Number(number), headers["if-none-match"]);

@@ -46,8 +46,10 @@ describe("a run that is paused", () => {
     const steps: number[] = [];
     trainer.on("step", ({ step }) => void steps.push(step));
     trainer.on("pause", ({ step }) => void steps.push(step));
+    const paused = new Promise((resolve) => trainer.once("pause", resolve));
     const all = runAll(trainer);
-    await sleep(50);
+    await paused;
+    await sleep(20);
     expect(steps).toEqual([0]);
     trainer.continue();
     await all;
