@@ -73,9 +73,12 @@ export function percent(value: number): string {
 /** Columns of a name in a table. */
 const NAME = 40;
 
-/** The text on one line, and at most `length` characters of it. */
+/** The text on one line, and at most `length` characters of it. Models may write what would move a terminal's cursor. */
 export function excerpt(text: string, length: number): string {
-  const line = text.replace(/\s*\n\s*/g, " ⏎ ");
+  const line = text
+    .replace(/\s*\n\s*/g, " ⏎ ")
+    .replace(/\t/g, " ")
+    .replace(/\p{Cc}/gu, "\ufffd");
   const characters = [...line];
   if (characters.length > length) return `${characters.slice(0, length - 1).join("")}…`;
   return line === "" ? "(nothing)" : line;

@@ -20,7 +20,7 @@ import { type Compared, type ComparedModel, comparedOf, isAdapter } from "./comp
 import { comparisonLines } from "./comparison-text.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
-import { printJson, warn } from "./output.js";
+import { printJson, StatusLine, warn } from "./output.js";
 import { loadRows, loadScorer, runEvaluation } from "./run-evaluation.js";
 
 export function register(program: Command, context: CliContext): void {
@@ -59,7 +59,10 @@ async function compare(both: [Compared, Compared], config: CompareConfig, contex
   const classOf = classField === undefined ? undefined : classesByField(rows, classField);
   const [first, second] = await records(both, rows, config, context);
   const labels: [string, string] = [both[0].label, both[1].label];
+  const status = new StatusLine(context);
+  status.show(`comparing ${first.answers.length} answers in ${resamples} resamples`);
   const comparison = compareRecords(first, second, { labels, cluster, classOf, seed, resamples });
+  status.clear();
   for (const note of notesOf(comparison)) warn(context, note);
   return comparison;
 }
@@ -83,7 +86,7 @@ async function records(
   for (const [index, one] of both.entries()) {
     if (one.kind === "record" || scorer === undefined) continue;
     const answers = config.answers === undefined ? undefined : await answersPath(config.answers, index);
-    const run = { model: one.options, config, rows, scorer, answers, name: one.label };
+    const run = { model: one.options, config, rows, scorer, answers, resume: config.resume, name: one.label };
     found[index] = recordOf(await runEvaluation(run, context));
   }
   return found as [EvaluationRecord, EvaluationRecord];

@@ -61,7 +61,8 @@ async function ofModel(command: Command, context: CliContext): Promise<Analysed>
   const scorer = await loadScorer(config, rows);
   // A wrong field is to be known before the model has answered everything.
   const classOf = classesOf(config, rows);
-  const evaluation = await runEvaluation({ model: config, config, rows, scorer, answers: config.answers }, context);
+  const { answers, resume } = config;
+  const evaluation = await runEvaluation({ model: config, config, rows, scorer, answers, resume }, context);
   return analyse(recordOf(evaluation), config, classOf);
 }
 

@@ -1,6 +1,7 @@
 import type { EvalConfig } from "../config/eval-schema.js";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
-import { type Evaluation, evaluate } from "../eval/index.js";
+import { usageError } from "../errors/index.js";
+import { type EvaluatedAnswer, type Evaluation, evaluate, knownAnswers } from "../eval/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
@@ -41,6 +42,8 @@ export interface EvaluationRun {
   scorer: Scorer;
   /** The file that gets the answers as they come. */
   answers?: string | undefined;
+  /** Go on with the answers that the file holds. */
+  resume?: boolean | undefined;
   /** In front of the progress, where several models are evaluated. */
   name?: string | undefined;
 }
@@ -49,7 +52,7 @@ export interface EvaluationRun {
 export async function runEvaluation(run: EvaluationRun, context: CliContext): Promise<Evaluation> {
   const { model: options, config, rows, scorer, name } = run;
   const { signal } = context;
-  const answers = run.answers === undefined ? undefined : await AnswersFile.at(run.answers);
+  const { answers, known } = await openAnswers(run);
   const status = new StatusLine(context);
   const before = name === undefined ? "" : `${name}: `;
   try {
@@ -61,6 +64,7 @@ export async function runEvaluation(run: EvaluationRun, context: CliContext): Pr
           step: 0,
           signal,
           onProgress: (fraction) => status.show(`${before}${Math.round(fraction * 100)} % of ${rows.length} rows`),
+          known,
           onAnswers: (news) => answers?.add(news),
         },
       ).finally(() => status.clear()),
@@ -73,6 +77,26 @@ export async function runEvaluation(run: EvaluationRun, context: CliContext): Pr
   } finally {
     await answers?.close();
   }
+}
+
+interface OpenAnswers {
+  answers?: AnswersFile;
+  known?: Map<string, EvaluatedAnswer[]>;
+}
+
+async function openAnswers({ answers: path, resume, config, rows, scorer }: EvaluationRun): Promise<OpenAnswers> {
+  if (path === undefined) {
+    if (resume !== true) return {};
+    throw usageError("there is no file to go on with", "Give --answers too: what was written there goes on.");
+  }
+  if (resume !== true) return { answers: await AnswersFile.at(path) };
+  const rewards = scorer.rewards.map(({ name }) => name);
+  let known = new Map<string, EvaluatedAnswer[]>();
+  const answers = await AnswersFile.behind(path, (recorded) => {
+    known = knownAnswers(recorded, rows, { rewards, numGenerations: config.numGenerationsEval });
+    return [...known.values()].flat();
+  });
+  return { answers, known };
 }
 
 function warnOf({ failures }: Evaluation, context: CliContext): void {

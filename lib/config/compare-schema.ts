@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { modelFields } from "./common.js";
-import { classField, evaluatedDataset, evaluatingFields } from "./eval-schema.js";
+import { classField, evaluatedDataset, evaluatingFields, resumeField } from "./eval-schema.js";
 import { underHeading } from "./headings.js";
 import { hasWeightPerReward, WEIGHT_PER_REWARD } from "./reward-fields.js";
 
@@ -32,6 +32,7 @@ export const compareSchema = z
       .string()
       .optional()
       .describe("folder to write the answers of evaluated models to: first.jsonl, second.jsonl"),
+    ...resumeField,
   })
   .refine(hasWeightPerReward, WEIGHT_PER_REWARD);
 

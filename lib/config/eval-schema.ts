@@ -40,6 +40,15 @@ export const classField = {
     .describe("classes are this field of the data set's rows (default: the expected answer without its numbers)"),
 };
 
+export const resumeField = {
+  resume: z
+    .boolean()
+    .default(false)
+    .describe(
+      "go on with the answers that an interrupted evaluation wrote; the model and all options must be the same",
+    ),
+};
+
 const tableFields = {
   details: z.boolean().default(false).describe("print the tables by class, of confused names and of numbers"),
   ...classField,
@@ -56,6 +65,7 @@ export const evalSchema = z
       .string()
       .optional()
       .describe("write every answer with its scores to this file, as JSONL, as soon as it is there"),
+    ...resumeField,
     ...tableFields,
     ...profileField(),
   })

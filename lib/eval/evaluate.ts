@@ -11,6 +11,7 @@ import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 import { weightedSum } from "../rewards/weighted-sum.js";
+import { groupBy } from "./analysis/by-class.js";
 import { recordedAnswer } from "./make-record.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
@@ -44,7 +45,9 @@ export interface EvaluateOptions {
   step: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((fraction: number) => void) | undefined;
-  /** Gets answers as they are there, in the order of the rows; the next ones wait for it. */
+  /** Answers that are there already, by the rows' ids: these rows are not asked again. See `knownAnswers`. */
+  known?: ReadonlyMap<string, readonly EvaluatedAnswer[]> | undefined;
+  /** Gets new answers as they are there, in the order of the rows; the next ones wait for it. */
   onAnswers?: ((answers: readonly EvaluatedAnswer[]) => void | Promise<void>) | undefined;
 }
 
@@ -92,7 +95,7 @@ interface PlacedRow extends EncodedRow {
  * numbers), numbers and format are right. The same weights give the same scores, whatever the batch size.
  */
 export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): Promise<Evaluation> {
-  const answers: EvaluatedAnswer[] = [];
+  const news: EvaluatedAnswer[] = [];
   const failures: Evaluation["failures"] = { rows: [], rewards: [] };
   const { rows } = parts;
   let waiting: PlacedRow[] = [];
@@ -104,13 +107,14 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
     const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
     if (waiting.length > 0) {
-      const news = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
-      answers.push(...news);
-      await options.onAnswers?.(news);
+      const batchAnswers = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
+      for (const one of batchAnswers) news.push(one);
+      await options.onAnswers?.(batchAnswers);
     }
     onProgress(0);
     waiting = [];
   }
+  const answers = inOrder(rows, news, options.known);
   if (answers.length === 0) {
     throw new VlmR1Error("ERR_DATA", `none of the ${parts.rows.length} held-out rows could be used`, {
       hint: failures.rows[0]?.message,
@@ -126,16 +130,27 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
   };
 }
 
+/** New answers and known ones, row by row. */
+function inOrder(rows: readonly Row[], news: EvaluatedAnswer[], known: EvaluateOptions["known"]): EvaluatedAnswer[] {
+  if (known === undefined) return news;
+  const newOf = groupBy(news, ({ row }) => row);
+  return rows.flatMap((row) => known.get(row.id) ?? newOf.get(row) ?? []);
+}
+
 async function encode(
   { model, processor }: EvaluateParts,
   { rows, start }: { rows: readonly Row[]; start: number },
-  { promptSuffix, maxCompletionLength, signal }: EvaluateOptions,
+  { promptSuffix, maxCompletionLength, signal, known }: EvaluateOptions,
   failures: RowFailure[],
 ): Promise<PlacedRow[]> {
   const maxPromptTokens = model.info().maxPositionEmbeddings - maxCompletionLength;
-  const result = await span("rows", () => encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal }));
+  const placed = rows.map((row, index) => ({ row, place: start + index })).filter(({ row }) => !known?.has(row.id));
+  const asked = placed.map(({ row }) => row);
+  const result = await span("rows", () => encodeRows(processor, asked, { promptSuffix, maxPromptTokens, signal }));
   failures.push(...result.failures);
-  return result.encoded.flatMap((row, index) => (row === undefined ? [] : [{ ...row, place: start + index }]));
+  return result.encoded.flatMap((row, index) =>
+    row === undefined ? [] : [{ ...row, place: placed[index]?.place as number }],
+  );
 }
 
 function pictureBytes(rows: readonly EncodedRow[]): number {

@@ -45,7 +45,7 @@ export function recordedAnswer({
 }
 
 /** The text of the last message. */
-function questionOf({ messages }: Row): string {
+export function questionOf({ messages }: Row): string {
   const content = messages.at(-1)?.content ?? "";
   if (typeof content === "string") return content;
   return content.map((part) => (part.type === "text" ? part.text : "")).join("");

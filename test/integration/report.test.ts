@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { runProgram } from "../../lib/cli/program.js";
 import { type PageData, writeReport } from "../../lib/page/index.js";
+import { describeBrowser } from "../support/browser.js";
 import { jsonLines, runCli } from "../support/cli.js";
 import { goldenPath } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -18,7 +20,7 @@ interface FoodRow {
   conversations: { from: string; value: string }[];
 }
 
-/** A few rows of the food data with absolute paths; the first one's question is hostile. */
+/** A few rows of the food data with absolute paths; the first one's question is hostile, the last one has no picture. */
 function dataset(split: string, count: number): string {
   const all = JSON.parse(readFileSync(join(FOOD, `${split}.json`), "utf8")) as FoodRow[];
   const rows = all.slice(0, count).map((row, index) => {
@@ -27,7 +29,7 @@ function dataset(split: string, count: number): string {
     return { ...row, image: join(FOOD, row.image), conversations: [{ from: "human", value }, ...rest] };
   });
   const path = join(folder, `${split}.json`);
-  writeFileSync(path, JSON.stringify(rows));
+  writeFileSync(path, JSON.stringify([...rows, { ...rows[0], image: join(folder, "none.png") }]));
   return path;
 }
 
@@ -78,7 +80,6 @@ describe("a run with held-out data", () => {
     expect(shown?.heldOut?.scores.map(({ name }) => name)).toEqual(expect.arrayContaining(["reward", "right name"]));
     expect(shown?.gallery).toHaveLength(8);
     expect(shown?.completions).toHaveLength(12);
-    expect(shown?.warnings.length).toBeGreaterThanOrEqual(0);
     expect(shown?.config).toMatchObject({ num_generations: 2, max_steps: 3 });
     expect(shown?.environment).toMatchObject({
       device: "cpu",
@@ -86,6 +87,7 @@ describe("a run with held-out data", () => {
       "working folder": process.cwd(),
     });
     expect(shown?.data).toMatchObject({ rows: 6, heldOutRows: 8 });
+    expect(shown?.warnings).toContainEqual({ step: 0, message: expect.stringContaining("cannot find the picture") });
     // Every example has its picture, in the file.
     for (const { pictures: keys } of [...(shown?.gallery ?? []), ...(shown?.completions ?? [])]) {
       expect(keys).toHaveLength(1);
@@ -100,6 +102,30 @@ describe("a run with held-out data", () => {
     expect(html).not.toContain("<script>alert(1)");
     expect(html).not.toMatch(/<(script|link|img)[^>]* (src|href)="(?!data:)/);
     expect(dataOf(join(run, "report.html")).runs[0]?.gallery.some(({ question }) => question === HOSTILE)).toBe(true);
+  });
+
+  describeBrowser("from the disk", (browser) => {
+    test("draws every part in a browser, without an error and without a request", async () => {
+      const page = await browser().newPage();
+      const wrong: string[] = [];
+      const url = pathToFileURL(join(run, "report.html")).href;
+      page.on("pageerror", (error) => wrong.push(error.message));
+      page.on("console", (message) => {
+        if (message.type() !== "log") wrong.push(message.text());
+      });
+      page.on("request", (request) => {
+        const asked = request.url();
+        if (asked !== url && !asked.startsWith("data:")) wrong.push(asked);
+      });
+      await page.goto(url);
+      for (const id of ["overview", "curves", "held-out", "gallery", "completions", "warnings", "data", "config"]) {
+        expect(await page.locator(`section#${id}`).count(), id).toBe(1);
+        expect((await page.locator(`section#${id}`).textContent())?.length, id).toBeGreaterThan(20);
+      }
+      expect(await page.locator("section#gallery img").count()).toBeGreaterThanOrEqual(8);
+      expect(wrong).toEqual([]);
+      await page.close();
+    });
   });
 
   test("made twice it has the same bytes, and the file that is there is replaced whole", async () => {

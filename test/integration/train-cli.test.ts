@@ -72,6 +72,16 @@ describe("train", () => {
     ]) {
       expect(existsSync(join(out, name))).toBe(true);
     }
+    const compared = await runCli(["compare", out, "--json"]);
+    const { before, after } = json(join(out, "summary.json")) as Record<"before" | "after", { reward: number }>;
+    expect(jsonLines(compared.stdout)).toEqual([
+      expect.objectContaining({
+        ...{ labels: ["before", "after"], rows: 8 },
+        scores: expect.arrayContaining([
+          expect.objectContaining({ name: "reward", first: before.reward, second: after.reward }),
+        ]),
+      }),
+    ]);
     const again = await runCli(train(...evaluation));
     expect(again.code).toBe(1);
     expect(again.stderr).toContain("finished run");

@@ -23,12 +23,14 @@ export type ClassOf = (answer: RecordedAnswer) => string;
 export const expectedName: ClassOf = ({ solution }) => nameOf(expectedAnswer(solution));
 
 /**
- * Scores of each class of rows, the most frequent classes first, then by name. `classOf` must say the same of all answers
- * to a row.
+ * Scores of each class of rows, the most frequent classes first, of equally frequent ones those with the fewest right
+ * names. `classOf` must say the same of all answers to a row.
  */
 export function byClass(answers: readonly RecordedAnswer[], classOf: ClassOf = expectedName): ClassScores[] {
   const classes = [...groupBy(answers, classOf)].map(([name, own]) => scoresOfClass(name, own));
-  return classes.sort((a, b) => b.rows - a.rows || compareText(a.name, b.name));
+  return classes.sort(
+    (a, b) => b.rows - a.rows || a.rightName.value - b.rightName.value || compareText(a.name, b.name),
+  );
 }
 
 function scoresOfClass(name: string, answers: readonly RecordedAnswer[]): ClassScores {

@@ -10,17 +10,17 @@ function asked(id: string, expected: string, answered: string | null, more: Para
 }
 
 describe("by class", () => {
-  it("has a line per expected name, the most frequent first", () => {
+  it("has a line per expected name, the most frequent first, then the worst", () => {
     const wrong = { name_right: false, number_right: false, reward: 0 };
     const classes = byClass([
       asked("a", "pear 57 kcal", "pear 57 kcal", { reward: null }),
       asked("b", "apple 52  kcal", "apple 52 kcal", { reward: 3 }),
       asked("c", "apple 95 kcal", "pear 1 kcal", wrong),
-      asked("d", "beer 43 kcal", null, wrong),
+      asked("d", "zest 47 kcal", null, wrong),
     ]);
     expect(classes.map(({ name, rows, reward }) => [name, rows, reward])).toEqual([
       ["apple kcal", 2, 1.5],
-      ["beer kcal", 1, 0],
+      ["zest kcal", 1, 0],
       ["pear kcal", 1, null],
     ]);
     expect(classes[0]?.rightName.value).toBe(0.5);

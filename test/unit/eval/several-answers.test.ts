@@ -5,6 +5,7 @@ import {
   type EvaluateOptions,
   evaluate,
   evaluationMetricNames,
+  knownAnswers,
   type RecordedAnswer,
   recordedAnswer,
 } from "../../../lib/eval/index.js";
@@ -108,6 +109,27 @@ describe("several answers per question", () => {
       return { said: answers.map(({ row, completion }) => [row.id, completion]), metrics };
     };
     expect(await said(1)).toEqual(await said(5));
+  });
+
+  test("are the same where an earlier evaluation gave some of them", async () => {
+    const whole = await evaluate(parts(5).all, options);
+    // All answers to the fourth question, and not all to the second one.
+    const told = whole.answers
+      .map(recordedAnswer)
+      .filter(({ id, sample }) => id === "row-3" || id + sample === "row-10");
+    const { all, calls } = parts(5);
+    const known = knownAnswers(told, all.rows, { rewards: ["value"], numGenerations: 3 });
+    expect([...known.keys()]).toEqual(["row-3"]);
+    const news: string[] = [];
+    const onAnswers = (answers: readonly EvaluatedAnswer[]) => void news.push(...answers.map(({ row }) => row.id));
+    expect(await evaluate(all, { ...options, known, onAnswers })).toEqual(whole);
+    expect(calls).toEqual([
+      { firstRow: 0, prompts: 2, n: 3 },
+      { firstRow: 4, prompts: 1, n: 3 },
+    ]);
+    expect(news).toEqual(["row-0", "row-1", "row-4"].flatMap((id) => [id, id, id]));
+    const fewer = { rewards: ["value"], numGenerations: 1 };
+    expect(() => knownAnswers(told, all.rows, fewer)).toThrow("row row-3 has 3 answers, not 1");
   });
 
   test("have a mean, a best, and a spread by question", async () => {
