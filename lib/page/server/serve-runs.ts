@@ -1,3 +1,4 @@
+import { packageVersion } from "../../engine/index.js";
 import { renderPage } from "../html.js";
 import { readPageRun } from "../read-run.js";
 import { FoldersFeed } from "./folders-feed.js";
@@ -5,11 +6,12 @@ import { PictureShelf } from "./picture-shelf.js";
 import { PageServer } from "./server.js";
 
 export interface ServeRunsOptions {
-  host: string;
+  /** Others than 127.0.0.1, the default, let other machines in, with a token. */
+  host?: string | undefined;
   /** 0: any free one; undefined: 8790, or the next that is free. */
   port?: number | undefined;
-  /** This package's, for the page. */
-  version: string;
+  /** This package's, as the page names it. */
+  version?: string | undefined;
   /** Milliseconds between two looks into the folders. */
   lookMs?: number | undefined;
 }
@@ -21,7 +23,7 @@ export interface ServeRunsOptions {
  */
 export async function serveRuns(
   folders: readonly string[],
-  { host, port, version, lookMs }: ServeRunsOptions,
+  { host = "127.0.0.1", port, version = packageVersion(), lookMs }: ServeRunsOptions = {},
 ): Promise<{ url: string; close(): Promise<void> }> {
   const pictures = new PictureShelf();
   const feed = await FoldersFeed.open(folders, { version, lookMs, read: (folder) => readPageRun(folder, pictures) });
