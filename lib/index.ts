@@ -15,4 +15,5 @@ export {
 export * from "./processing/index.js";
 export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";
+export * from "./serve/index.js";
 export * from "./trainer/index.js";

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   sft: () => import("./sft.js"),
   eval: () => import("./eval.js"),
   generate: () => import("./generate.js"),
+  serve: () => import("./serve.js"),
   score: () => import("./score.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),
