@@ -3,7 +3,7 @@ import { afterEach, vi } from "vitest";
 import type { DecodeRequest, NativeAddon, NativeEngine } from "../../../lib/engine/native-types.js";
 import type { Tokenizer } from "../../../lib/processing/index.js";
 import { type ServeOptions, type Server, serve } from "../../../lib/serve/index.js";
-import { type Calls, type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
+import { type FakeOptions, fakeAddon } from "../../support/fake-addon.js";
 import { fakeDecoder } from "../../support/fake-decoder.js";
 import { goldenPath } from "../../support/golden.js";
 
@@ -54,7 +54,7 @@ export function answeringAddon(answer: Answer, options: FakeOptions = {}) {
     engine.loadModel = async (args, flag) => ({ ...(await load(args, flag)), openDecoder });
     return engine;
   } as unknown as NativeAddon["Engine"];
-  return { ...base, Engine, removed, requests, steps } satisfies NativeAddon & { calls: Calls };
+  return { ...base, Engine, removed, requests, steps };
 }
 
 /** Text that depends on everything that a request is, as samples of a model do. */
