@@ -50,16 +50,21 @@ function logLine({
 }: RequestRecord): string {
   const seconds = (milliseconds / 1000).toFixed(2);
   const tokens = promptTokens === 0 ? "" : `, ${promptTokens} + ${completionTokens} tokens`;
-  // What a client sent must not write lines of its own into the log.
-  const why = message === undefined ? "" : `: ${JSON.stringify(message).slice(1, -1)}`;
-  return `${method} ${JSON.stringify(path).slice(1, -1)} ${status} ${seconds} s${tokens}${why}`;
+  const why = message === undefined ? "" : `: ${plain(message)}`;
+  return `${method} ${plain(path)} ${status} ${seconds} s${tokens}${why}`;
 }
 
+/** What a client sent must not write lines of its own into the log, nor colour them. */
+function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ERR_OUT_OF_MEMORY: "; lower max_num_seqs, max_model_len or max_pixels",
+};
+
 function logError(error: unknown, context: CliContext): void {
+  const message = plain(error instanceof Error ? error.message : String(error));
   const known = error instanceof VlmR1Error;
-  const message = error instanceof Error ? error.message : String(error);
-  warn(
-    context,
-    `a request failed: ${known ? `[${error.code}] ` : ""}${message}${known && error.hint ? `. ${error.hint}` : ""}`,
-  );
+  warn(context, `a request failed: ${known ? `[${error.code}] ${message}${ADVICE[error.code] ?? ""}` : message}`);
 }

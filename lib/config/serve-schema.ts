@@ -16,7 +16,7 @@ const serverFields = underHeading("Server", {
   allowUnauthenticated: z
     .boolean()
     .default(false)
-    .describe("listen on an address that other machines reach although there is no api_key"),
+    .describe("answer without an api_key also where other machines can ask, and under any host name"),
   servedModelName: z
     .string()
     .min(1)

@@ -31,7 +31,7 @@ export function checkExposure({ host, apiKey, allowUnauthenticated }: AccessRule
  * name than this machine's is refused. Where there is a key such a page does not know it.
  */
 export function checkHost({ headers }: IncomingMessage, { host, apiKey, allowUnauthenticated }: AccessRules): void {
-  if (apiKey !== undefined || (allowUnauthenticated && !isLoopback(host))) return;
+  if (apiKey !== undefined || allowUnauthenticated) return;
   const asked = hostName(headers.host ?? "");
   if (asked !== undefined && (isLoopback(asked) || asked === host.toLowerCase())) return;
   const message = `the Host header "${headers.host ?? ""}" does not name this machine; ask for http://${host}`;
