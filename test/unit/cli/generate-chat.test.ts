@@ -185,7 +185,8 @@ describe("Ctrl-C", () => {
     says("Yes.", options);
     let interrupted = () => {};
     const controller = new AbortController();
-    const [stdout, stderr]: string[][] = [[], []];
+    const stdout: string[] = [];
+    const stderr: string[] = [];
     const asked: string[] = [];
     const context: CliContext = {
       ...{ version: "1", signal: controller.signal, env: {} },

@@ -1,5 +1,5 @@
 import OpenAI from "openai";
-import { afterEach, vi } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import type { DecodeRequest, NativeAddon, NativeEngine } from "../../../lib/engine/native-types.js";
 import type { Tokenizer } from "../../../lib/processing/index.js";
 import { type ServeOptions, type Server, serve } from "../../../lib/serve/index.js";
@@ -70,6 +70,11 @@ export function hashAnswer(tokenizer: Tokenizer): Answer {
 }
 
 const servers: Server[] = [];
+
+// Whoever runs the tests may have a key.
+beforeEach(() => {
+  vi.stubEnv("VLMR1_API_KEY", "");
+});
 
 /** A server on a free port, which is closed after the test. */
 export async function start(options: Partial<ServeOptions> = {}): Promise<{ server: Server; client: OpenAI }> {
