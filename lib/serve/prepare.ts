@@ -52,11 +52,13 @@ export async function prepare(
 ): Promise<Prepared> {
   const { messages, pictures } = readMessages(request.messages);
   checkCounts(request, pictures.length, limits);
+  checkText(messages, limits);
   try {
     const sources = await Promise.all(pictures.map(({ url, param }) => readImageUrl(url, param, limits)));
-    const length = await measure(messages, sources, pictures, processor, limits);
-    const maxNewTokens = newTokens(request, length, limits);
+    // Pictures are decoded only when it is known that they fit.
+    if (pictures.length > 0) newTokens(request, await measure(messages, sources, pictures, processor, limits), limits);
     const prompt = await processor.prompt(messages, sources, { signal });
+    const maxNewTokens = newTokens(request, prompt.tokens.length, limits);
     const sampling = resolveSampling(processor.generation, { ...samplingOf(request), maxNewTokens });
     const { seed, row } = request.seed == null ? stream : { seed: request.seed, row: 0 };
     const rows = Array.from({ length: request.n ?? 1 }, (_, completion) => ({
@@ -96,6 +98,23 @@ function checkCounts({ messages, n }: ChatRequest, pictures: number, limits: Req
     throw badRequest(`messages: ${pictures} pictures, at most ${maxImages} are taken`, "messages");
   }
   if ((n ?? 1) > maxNumSeqs) throw badRequest(`n: expected at most ${maxNumSeqs}, got ${n}`, "n");
+}
+
+/** Prose and code have about four; only what repeats itself has more. */
+const MOST_CHARACTERS_PER_TOKEN = 16;
+
+/** Tokenizing is the server's own work, for which all others wait: not for texts that are too long anyway. */
+function checkText(messages: readonly Message[], { maxModelLen }: RequestLimits): void {
+  const lengthOf = (part: ContentPart) => (part.type === "text" ? part.text.length : 0);
+  const length = messages.reduce((sum, { content }) => {
+    return (
+      sum + (typeof content === "string" ? content.length : content.reduce((all, part) => all + lengthOf(part), 0))
+    );
+  }, 0);
+  const most = MOST_CHARACTERS_PER_TOKEN * maxModelLen;
+  if (length <= most) return;
+  const message = `the messages have ${length} characters; ${most} are taken for the model's ${maxModelLen} tokens`;
+  throw badRequest(message, "messages", "context_length_exceeded");
 }
 
 /** Tokens of the prompt, known before a picture is decoded. */

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import OpenAI from "openai";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
+import { pair, writeAdapter } from "../../support/adapter-folder.js";
+import { temporaryFolder } from "../../support/temporary.js";
 import { type Answer, answeringAddon, END, endless, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
@@ -206,6 +208,16 @@ describe("a chat completion", () => {
 });
 
 describe("the models", () => {
+  test("may have an adapter", async () => {
+    const shapes = pair("model.language_model.layers.0.self_attn.q_proj", 48, 48, 4);
+    const adapter = writeAdapter(temporaryFolder(), shapes, { base_model_name_or_path: MODEL });
+    const { client } = await start({ adapter });
+    await client.chat.completions.create({ model: "m", messages: user("Hi") });
+    const [load] = addon.calls.filter(({ verb }) => verb === "loadModel");
+    const weights = join(adapter, "adapter_model.safetensors");
+    expect(load?.args).toMatchObject({ directory: MODEL, train: "none", lora: { weights, dropout: 0 } });
+  });
+
   test("are the one that is served", async () => {
     const { client } = await start({ servedModelName: "Food/m 1" });
     const models = [];

@@ -110,7 +110,7 @@ describe("a body", () => {
     const slowHead = talk(server, (socket) => socket.write("POST /v1/chat/completions HTTP/1.1\r\n"));
     const slowBody = talk(server, (socket) => socket.write(rawPost(JSON.stringify(HELLO)).slice(0, -5)));
     for (const text of await Promise.all([slowHead, slowBody])) expect(text).toMatch(/^HTTP\/1\.1 408 /);
-    expect(performance.now() - started).toBeLessThan(3000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect((await post(server, JSON.stringify(HELLO))).status).toBe(200);
   });
 });
@@ -277,6 +277,7 @@ describe("the model", () => {
     const cases: [object, string][] = [
       [{ max_tokens: 99 }, "context_length_exceeded"],
       [{ messages: [{ role: "user", content: "long ".repeat(100) }] }, "context_length_exceeded"],
+      [{ messages: [{ role: "user", content: " ".repeat(1700) }] }, "context_length_exceeded"],
       [{ messages: [HELLO.messages[0], HELLO.messages[0], HELLO.messages[0]] }, "invalid_value"],
       [{ messages: [...picture(data), ...picture(data)] }, "invalid_value"],
       [{ messages: picture(data) }, "image_too_large"],
