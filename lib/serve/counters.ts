@@ -15,7 +15,11 @@ export class Counters {
     const running = Math.min(rows, maxNumSeqs);
     const byStatus = [...this.requests].sort(([a], [b]) => a - b);
     return [
-      ...metric("requests_total", "counter", "Requests for a completion that have ended, by HTTP status."),
+      ...metric(
+        "requests_total",
+        "counter",
+        "Requests for a completion that have ended, and all that were refused, by HTTP status.",
+      ),
       ...byStatus.map(([status, count]) => `${PREFIX}requests_total{status="${status}"} ${count}`),
       ...metric("prompt_tokens_total", "counter", "Tokens of prompts.", this.promptTokens),
       ...metric("completion_tokens_total", "counter", "Tokens that were drawn.", this.completionTokens),

@@ -27,6 +27,18 @@ export function breakOff(response: ServerResponse, error: ApiError): void {
   if (!response.destroyed) response.end(`data: ${JSON.stringify(error)}\n\n`);
 }
 
+/** Ends the connection of a client that does not take the rest of an answer that is complete. */
+export function finishWithin(response: ServerResponse, milliseconds: number): void {
+  if (response.writableFinished || response.destroyed) return;
+  let timer = setTimeout(function check() {
+    // Behind another answer on the same connection, it has not had its turn.
+    if (response.socket === null) timer = setTimeout(check, milliseconds);
+    else response.socket.destroy();
+  }, milliseconds);
+  const stop = () => clearTimeout(timer);
+  response.once("finish", stop).once("close", stop);
+}
+
 /** What may wait for a client that reads slower than the model writes. */
 const MOST_WAITING_BYTES = 2 ** 20;
 

@@ -4,7 +4,7 @@ import { VlmR1Error } from "../errors/index.js";
 import { type AccessRules, allowOrigin, checkHost, checkKey } from "./access.js";
 import { type ApiError, stopping, toApiError } from "./api-error.js";
 import type { ChatService } from "./chat.js";
-import { breakOff, sendError } from "./http-answer.js";
+import { breakOff, finishWithin, sendError } from "./http-answer.js";
 import { CLIENT_GONE, Lifetime } from "./lifetime.js";
 import { answerHealth, answerRoute, findRoute, type State, stillLoading } from "./routes.js";
 
@@ -102,6 +102,7 @@ export class HttpServer {
       if (refused.status !== CLIENT_GONE) (response.headersSent ? breakOff : sendError)(response, refused);
     } finally {
       lifetime.end();
+      finishWithin(response, this.options.receiveTimeout * 1000);
       this.lifetimes.delete(lifetime);
     }
     if (!isWork) return;

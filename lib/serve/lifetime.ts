@@ -16,6 +16,7 @@ export class Lifetime {
   ) {
     this.timer = setTimeout(() => this.abort(outOfTime(seconds)), seconds * 1000);
     request.socket.once("close", this.gone);
+    if (request.socket.destroyed) this.gone();
   }
 
   get signal(): AbortSignal {

@@ -154,6 +154,23 @@ describe("a connection", () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  test("of a client that does not take a whole answer is dropped too", async () => {
+    addon = answeringAddon(endless(letter));
+    const { server } = await start({ receiveTimeout: 0.4, maxConnections: 1 });
+    const wide = JSON.stringify({ ...HELLO, n: 16, logprobs: true });
+    const socket = connect(server.port, "127.0.0.1");
+    socket.pause();
+    socket.on("error", () => {});
+    for (let index = 0; index < 12; index += 1) socket.write(rawPost(wide));
+    const health = () =>
+      talk(server, (other) => other.write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), Boolean);
+    // There is room for one connection, which it keeps as long as it may.
+    await new Promise((resolve) => socket.on("connect", resolve));
+    expect(await health()).toBe("");
+    await vi.waitFor(async () => expect(await health()).toMatch(/^HTTP\/1\.1 200/), { timeout: 20_000, interval: 200 });
+    socket.destroy();
+  });
+
   test("beyond the most that there may be is not taken", async () => {
     const { server } = await start({ maxConnections: 1 });
     const first = connect(server.port, "127.0.0.1");
