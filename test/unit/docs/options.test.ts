@@ -8,7 +8,7 @@ import { builtInRewards, rewardSettings } from "../../../lib/rewards/built-in.js
 import { SIGNS } from "../../../lib/trainer/watch-signs.js";
 
 const ROOT = new URL("../../../", import.meta.url);
-const PAGES = ["training", "losses", "rewards", "runs", "guards", "trackers"];
+const PAGES = ["training", "losses", "rewards", "runs", "guards", "trackers", "models"];
 const read = (page: string) => readFileSync(new URL(`docs/${page}.md`, ROOT), "utf8");
 
 const fields = new Map(Object.entries(grpoSchema.shape).map(([name, field]) => [toSnake(name), field]));
