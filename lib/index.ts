@@ -46,4 +46,5 @@ export { type ServeRunsOptions, serveRuns } from "./page/server/serve-runs.js";
 export * from "./processing/index.js";
 export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";
+export * from "./serve/index.js";
 export * from "./trainer/index.js";

@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   eval: () => import("./eval.js"),
   compare: () => import("./compare.js"),
   generate: () => import("./generate.js"),
+  serve: () => import("./serve.js"),
   score: () => import("./score.js"),
   report: () => import("./report.js"),
   convert: () => import("./convert.js"),
