@@ -38,7 +38,11 @@ function roundWidth(low: number, high: number, bars: number, whole: boolean): { 
   for (; ; power += 1) {
     for (const scale of [1, 2, 5]) {
       const width = scale * 10 ** power;
-      if (width >= least && Math.ceil(high / width) - Math.floor(low / width) <= bars) return { scale, power };
+      const edgeAt = (place: number) => multiple(place, scale, power);
+      // With the edges that are used: beside a huge width a tiny value lies past an edge that it is not divided past.
+      if (width >= least && ceilPlace(high, edgeAt, width) - floorPlace(low, edgeAt, width) <= bars) {
+        return { scale, power };
+      }
     }
     if (power > 308) return { scale: 1, power: 308 };
   }
