@@ -40,7 +40,7 @@ export function heldOut(store: Store): Section {
 function comparison({ labels, rows, scores }: HeldOut): HTMLElement {
   const note =
     `${counted(rows, "question")}, each answered by both. The interval holds the true difference in 95 of 100 cases ` +
-    "(paired bootstrap over the questions); where it includes 0, the difference may be chance.";
+    "(paired bootstrap; questions about one picture are drawn together); where it includes 0, the difference may be chance.";
   const head = ["Score", titled(labels[0]), titled(labels[1]), "Difference", "95 % interval", "", "Verdict"];
   const table = h(
     "table",

@@ -18,7 +18,7 @@ export function overview(store: Store): Section {
     update(topics) {
       if (!touches(topics, "steps", "evaluations", "status", "progress")) return true;
       const { runs, title: name, made, version } = store.data;
-      fill(title, foreign(runs.length === 1 ? store.run.name || name : name));
+      fill(title, foreign(name || store.run.name));
       const [run] = runs;
       if (!run) {
         fill(body, h("p", { class: "empty" }, "There is no run to show."));
@@ -26,7 +26,8 @@ export function overview(store: Store): Section {
       }
       const stamp = h("p", { class: "stamp" }, `vlmr1-native ${version} · ${dateOf(made)}`);
       if (runs.length === 1) {
-        fill(state, ...stateOf(run, store), stamp);
+        const own = run.name !== name && h("span", {}, foreign(run.name));
+        fill(state, ...stateOf(run, store), own, stamp);
         fill(body, h("dl", { class: "stats" }, ...keyNumbers(run)));
       } else {
         fill(state, h("span", {}, `${runs.length} runs side by side`), stamp);
