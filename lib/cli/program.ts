@@ -13,17 +13,17 @@ interface CommandModule {
  * In the order of the help. Loaded when needed: `doctor` has to run where a dependency of the others does not load.
  */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
-  train: () => import("./train.js"),
+  crawl: () => import("./crawl.js"),
+  convert: () => import("./convert.js"),
   sft: () => import("./sft.js"),
+  train: () => import("./train.js"),
   eval: () => import("./eval.js"),
   compare: () => import("./compare.js"),
+  report: () => import("./report.js"),
+  dashboard: () => import("./dashboard.js"),
   generate: () => import("./generate.js"),
   serve: () => import("./serve.js"),
   score: () => import("./score.js"),
-  report: () => import("./report.js"),
-  convert: () => import("./convert.js"),
-  crawl: () => import("./crawl.js"),
-  dashboard: () => import("./dashboard.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),
   "init-model": () => import("./init-model.js"),
