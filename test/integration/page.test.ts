@@ -78,6 +78,8 @@ describeBrowser("a report in the browser", (browser) => {
             ]),
           );
           expect(await page.evaluate(lowContrast, 4.5)).toEqual([]);
+          // It does measure: hardly any text has the most that there can be.
+          expect((await page.evaluate(lowContrast, 20)).length).toBeGreaterThan(50);
           await page.locator("#gallery .card").nth(2).click();
           expect(await page.evaluate(lowContrast, 4.5)).toEqual([]);
         },

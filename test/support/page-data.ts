@@ -66,7 +66,7 @@ export function pageRun(overrides: Partial<PageRun> = {}, steps = 120): PageRun 
     },
     environment: { "vlmr1-native": "0.1.0", node: "v22.1.0", processor: "8 cores, AVX-512", threads: 8, device: "cpu" },
     data: {
-      ...{ rows: 560, pictures: 380, questions: 12, answers: 222 },
+      ...{ rows: 560, pictures: 380, questions: 12, answers: 222, heldOutRows: 192 },
       commonAnswers: ["red apple", "玉米", "birthday cake", HOSTILE[1] as string].map((name, index) => ({
         name,
         count: 40 - 9 * index,

@@ -36,6 +36,13 @@ const REWARD: Entry = {
   band: { spread: "reward_std" },
 };
 
+/** Of a run that learns without rewards. */
+const HELD_OUT_REWARD: Entry = {
+  ...{ id: "reward", title: "Held-out reward", unit: "none" },
+  hint: "Weighted sum of the rewards, of held-out answers",
+  metrics: { eval_reward: "Held-out" },
+};
+
 const CHARTS: readonly Entry[] = [
   {
     ...{ id: "held-out", title: "Held-out answers that are right", unit: "share" },
@@ -112,14 +119,18 @@ export interface Catalog {
 export function catalogOf(runs: readonly PageRun[]): Catalog {
   const metrics = metricsOf(runs);
   const several = runs.length > 1;
-  const main = [
-    ...specOf(REWARD, metrics),
-    ...components(metrics, several),
-    ...CHARTS.flatMap((entry) => specOf(entry, metrics)),
-  ];
+  const charts = CHARTS.flatMap((entry) => specOf(entry, metrics));
+  const main = metrics.has("reward")
+    ? [...specOf(REWARD, metrics), ...components(metrics, several), ...charts]
+    : lossFirst([...specOf(HELD_OUT_REWARD, metrics), ...charts]);
   const used = new Set([...ELSEWHERE, ...main.flatMap(metricsIn)]);
   const more = [...metrics].filter((metric) => !used.has(metric)).map(single);
   return { main, more };
+}
+
+function lossFirst(charts: readonly ChartSpec[]): ChartSpec[] {
+  const loss = charts.filter(({ id }) => id === "loss").map((chart) => ({ ...chart, wide: true }));
+  return [...loss, ...charts.filter(({ id }) => id !== "loss")];
 }
 
 /** All metrics that have at least one number. */

@@ -29,6 +29,7 @@ function parts(statistics: DataStatistics): HTMLElement[] {
     ["Pictures", pictures],
     ["Questions", questions],
     ["Answers", answers],
+    ...(statistics.heldOutRows === undefined ? [] : [["Held-out rows", statistics.heldOutRows] as [string, number]]),
   ];
   const histograms: [string, Histogram | undefined][] = [
     ["Numbers in the answers", statistics.numbers],

@@ -44,8 +44,17 @@ describe("catalogOf", () => {
 
   it("shows a supervised run, which has no rewards", () => {
     const steps: Columns = { step: [1, 2], values: { loss: [2, 1], entropy: [1, 0.5], learning_rate: [null, null] } };
-    const run = pageRun({ objective: "sft", steps, evaluations: { step: [2], values: { eval_loss: [1.1] } } });
-    expect(catalogOf([run]).main.map(({ id }) => id)).toEqual(["loss", "entropy"]);
+    const run = pageRun({
+      objective: "sft",
+      steps,
+      evaluations: { step: [2], values: { eval_loss: [1.1], eval_reward: [1] } },
+    });
+    const { main } = catalogOf([run]);
+    expect(main.map(({ title, wide }) => [title, wide])).toEqual([
+      ["Loss", true],
+      ["Held-out reward", undefined],
+      ["Entropy", undefined],
+    ]);
   });
 });
 
