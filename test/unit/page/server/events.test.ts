@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { ask, events, serve } from "../../../support/dashboard-server.js";
 import { emptyPage } from "../../../support/page.js";
-import { ask, events, serve } from "../../../support/page-server.js";
 
 describe("events", () => {
   test("begin with the whole page, also for who comes again", async () => {

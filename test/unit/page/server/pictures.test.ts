@@ -3,7 +3,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { PictureShelf } from "../../../../lib/page/server/picture-shelf.js";
-import { ask, serve } from "../../../support/page-server.js";
+import { ask, serve } from "../../../support/dashboard-server.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
 const folder = temporaryFolder();

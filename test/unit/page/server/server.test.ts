@@ -2,8 +2,8 @@ import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { PictureShelf } from "../../../../lib/page/server/picture-shelf.js";
 import { PageServer } from "../../../../lib/page/server/server.js";
+import { type Asked, ask, command, events, json, open, serve } from "../../../support/dashboard-server.js";
 import { emptyPage } from "../../../support/page.js";
-import { type Asked, ask, command, events, json, open, serve } from "../../../support/page-server.js";
 
 describe("who may look", () => {
   test("is everyone on this machine who means this server", async () => {
