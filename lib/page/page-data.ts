@@ -85,7 +85,13 @@ export interface PageRun {
   config: Record<string, unknown>;
   /** Versions, processor, device … */
   environment: Record<string, string | number | boolean>;
-  data?: DataStatistics | undefined;
+  data?: RunDataStatistics | undefined;
+}
+
+/** Of the rows that a run trains on. */
+export interface RunDataStatistics extends DataStatistics {
+  /** Of the held-out data; none: nothing is held out. */
+  heldOutRows?: number | undefined;
 }
 
 /** Bars: `counts[i]` values lie in [edges[i], edges[i + 1]), the last one includes its upper edge. */
@@ -108,8 +114,6 @@ export interface DataStatistics {
   /** Characters. */
   questionLength?: Histogram | undefined;
   answerLength?: Histogram | undefined;
-  /** Of the held-out data; none: nothing is held out. */
-  heldOutRows?: number | undefined;
 }
 
 /** What the page starts with. */

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import { isAbort, VlmR1Error } from "../errors/index.js";
-import { type Comparison, compareRecords, readRecord } from "../eval/index.js";
+import { type Comparison, compareRecords, type EvaluationRecord, readRecord } from "../eval/index.js";
 import { type Environment, EnvironmentSchema } from "../report/environment.js";
 import { lastLinesOf } from "../report/json-lines.js";
 import {
@@ -79,10 +79,10 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
   const config = asObject(await attempt(CONFIG_FILE, () => readRunConfig(folder)));
   const metrics = await readMetrics(join(folder, METRICS_FILE), maxPoints, signal);
   const before = await attempt(BEFORE_FILE, readRecord);
-  const after = await attempt(AFTER_FILE, readRecord);
+  const environment = await attempt(ENVIRONMENT_FILE, (path) => readJson(path, EnvironmentSchema));
+  const after = await attempt(AFTER_FILE, (path) => readAfter(path, environment));
   const comparison = await attempt(AFTER_FILE, async () => compared({ before, after }));
   const completions = await readCompletions(join(folder, COMPLETIONS_FILE), options.completions);
-  const environment = await attempt(ENVIRONMENT_FILE, (path) => readJson(path, EnvironmentSchema));
   const data = await attempt(DATA_FILE, (path) => readJson(path, DataStatisticsSchema));
   const step = metrics.steps.lastStep;
   const workingFolder = environment?.sessions.at(-1)?.working_folder ?? process.cwd();
@@ -93,6 +93,16 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
     questions: await questionsOf(completions, { config, workingFolder }, signal),
     warnings: [...(await readWarnings(folder)), ...problems.map((message) => ({ step, message }))],
   };
+}
+
+/** A run that had ended and went on has the evaluation of its earlier end until it ends again. */
+async function readAfter(path: string, environment: Environment | undefined): Promise<EvaluationRecord> {
+  const { mtimeMs } = await stat(path);
+  const started = environment?.sessions.at(-1)?.started;
+  if (started !== undefined && mtimeMs < Date.parse(started)) {
+    throw new VlmR1Error("ERR_STATE", "it is of an earlier end of this run, which has gone on since");
+  }
+  return readRecord(path);
 }
 
 /** YAML may be a text or a list too, in a file that a run has not written. */

@@ -40,7 +40,7 @@ export async function openDashboard(parts: DashboardParts): Promise<Dashboard> {
   const { dashboard, dashboardHost } = plan.config;
   const pictures = new PictureShelf();
   const feed = new LiveFeed({
-    ...{ folder: outputDir, version: packageVersion(), objective: plan.objective },
+    ...{ folder: outputDir, version: packageVersion(), objective: plan.objective, pictures },
     config: toFileConfig({ ...plan.config, outputDir }),
     read: () => readPageRun(outputDir, pictures, { completions: 0 }),
     learningRate: () => parts.control.learningRate,

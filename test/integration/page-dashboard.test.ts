@@ -114,7 +114,9 @@ describeBrowser("a dashboard in the browser", (browser) => {
       expect(await page.evaluate(lowContrast, 4.5)).toEqual([]);
       await trainer.dispose();
       await expect.poll(() => page.locator(".connection").textContent()).toMatch(/ended/i);
-      expect(await pause.isDisabled()).toBe(true);
+      expect(await pause.isVisible()).toBe(false);
+      // Pictures that come into view now have no server to come from.
+      await expect.poll(() => shown.getAttribute("src")).toMatch(/^data:image\/webp/);
       await page.getByRole("button", { name: "Show as a table: Reward", exact: true }).click();
       expect(await page.locator("[data-chart=reward] tbody tr").count()).toBe(STEPS);
     });

@@ -2,8 +2,10 @@ import { basename, resolve } from "node:path";
 import { VlmR1Error } from "../../errors/index.js";
 import type { PageCompletion, PageData, PageEvents, PageRun } from "../page-data.js";
 import type { Controls } from "./control.js";
+import { withPictures } from "./farewell.js";
 import { FileStamps } from "./file-stamps.js";
 import { type Change, completed, evaluated, statusIs, stepDone, warned } from "./live-run.js";
+import type { PictureShelf } from "./picture-shelf.js";
 import type { PageServer, PageSource } from "./server.js";
 
 export interface LiveFeedOptions {
@@ -13,6 +15,7 @@ export interface LiveFeedOptions {
   objective: PageRun["objective"];
   /** As in config.yaml; what is known of the run before its folder is. */
   config: Record<string, unknown>;
+  pictures: PictureShelf;
   /** The run as its folder has it, but for its completions. */
   read(): Promise<PageRun>;
   /** The highest learning rate of the schedule, as it is now. */
@@ -23,6 +26,8 @@ export interface LiveFeedOptions {
 /** Milliseconds between two looks at how far a step has come, and at the files that others write. */
 const PROGRESS_MS = 250;
 const FILES_MS = 1000;
+/** Milliseconds that the end of a process may be held up for the pictures of pages that stay open. */
+const FAREWELL_MS = 1500;
 
 type Ending = Extract<PageRun["status"], "finished" | "interrupted" | "failed">;
 
@@ -142,12 +147,14 @@ export class LiveFeed implements PageSource {
     return this.reading;
   }
 
-  /** The last look at the folder, for what was written after the run. */
+  /** The last look at the folder, for what was written after the run; pages that are open get their pictures too. */
   async close(): Promise<void> {
     clearInterval(this.filesTimer);
     clearInterval(this.progressTimer);
     await this.lookAtFiles();
     await this.reading;
+    if ((this.server?.viewers ?? 0) === 0) return;
+    this.server?.send("page", await withPictures(this.page(), this.options.pictures, FAREWELL_MS));
   }
 
   private get learningRate(): number {

@@ -52,6 +52,12 @@ export class PictureShelf {
     return this.cache.get(number) ?? this.turns.take(() => this.encode(number, path));
   }
 
+  /** Of the file behind a URL that `add` or `addPassing` gave. */
+  pathOf(url: string): string | undefined {
+    const [, number] = /^pictures\/(\d+)$/.exec(url) ?? [];
+    return number === undefined ? undefined : this.paths.get(Number(number));
+  }
+
   private async number(path: string): Promise<number | undefined> {
     const known = this.numbers.get(path);
     if (known !== undefined) return known;

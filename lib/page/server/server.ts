@@ -30,7 +30,7 @@ const MOST_CONNECTIONS = 512;
 /** Milliseconds that a client has for sending its request. */
 const REQUEST_MS = 10_000;
 /** Milliseconds that clients get for what was sent last. */
-const FAREWELL_MS = 500;
+const FAREWELL_MS = 3000;
 
 const HEADERS = {
   "x-content-type-options": "nosniff",

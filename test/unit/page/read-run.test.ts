@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -57,6 +57,15 @@ const completion = (step: number, id: string, more: object = {}) => ({
   finish_reason: "length",
   ...more,
 });
+
+function environment(place: string) {
+  const session = {
+    ...{ from_step: 0, started: "2026-01-02T03:04:05.000Z", version: "1", node: "20", system: "Linux" },
+    ...{ processor: "P", cores: 2, memory_bytes: 8e9, device: "cpu", threads: 2, isa: "avx2", working_folder: place },
+  };
+  const model = { name: "m", type: "qwen2_vl", parameters: 10, trainable_parameters: 5 };
+  return { objective: "grpo", model, sessions: [session, { ...session, from_step: 40 }] };
+}
 
 describe("a finished run", () => {
   const before = ["a", "b", "c", "d"].map((id) => answer(id, 1));
@@ -152,14 +161,9 @@ test("completions have question and picture from the data set, relative to where
     join(place, "data", "rows.json"),
     JSON.stringify([row("x", "x.png", "apple 52"), row("y", "broken.png", "apple 52"), row("z", "z.png", "pear 57")]),
   );
-  const session = {
-    ...{ from_step: 0, started: "2026-01-02T03:04:05.000Z", version: "1", node: "20", system: "Linux" },
-    ...{ processor: "P", cores: 2, memory_bytes: 8e9, device: "cpu", threads: 2, isa: "avx2", working_folder: place },
-  };
-  const model = { name: "m", type: "qwen2_vl", parameters: 10, trainable_parameters: 5 };
   const folder = runFolder({
     "config.yaml": stringify({ dataset: "data/rows.json" }),
-    "environment.json": { objective: "grpo", model, sessions: [session, { ...session, from_step: 40 }] },
+    "environment.json": environment(place),
     "completions.jsonl": ["x", "y", "z", "gone"].map((id) => completion(1, id)),
   });
   const run = await readPageRun(folder, paths);
@@ -200,6 +204,24 @@ test("a run without anything but its beginning has nothing to show, and one that
   const run = await readPageRun(folder, paths);
   expect(run).toMatchObject({ status: "interrupted", step: 1, totalSteps: 9, steps: { step: [1] }, regressions: [] });
   expect(run.gallery.map(({ answers }) => answers.map(({ label }) => label))).toEqual([["before"]]);
+});
+
+test("the evaluation of an earlier end of a run that has gone on is not taken for that of its end", async () => {
+  const folder = runFolder({
+    "run.json": { status: "interrupted", step: 50, totalSteps: 90 },
+    "environment.json": environment(root),
+    "before.json": record([answer("a", 1)]),
+    "after.json": record([answer("a", 0)]),
+  });
+  const labels = async () => (await readPageRun(folder, paths)).gallery[0]?.answers.map(({ label }) => label);
+  const started = Date.parse("2026-01-02T03:04:05.000Z") / 1000;
+  utimesSync(join(folder, "after.json"), started - 60, started - 60);
+  expect(await labels()).toEqual(["before"]);
+  expect((await readPageRun(folder, paths)).warnings).toEqual([
+    { step: 0, message: expect.stringMatching(/^after\.json cannot be shown: .* earlier end of this run/) },
+  ]);
+  utimesSync(join(folder, "after.json"), started + 60, started + 60);
+  expect(await labels()).toEqual(["before", "after"]);
 });
 
 test("damaged files are named, and the rest is shown", async () => {

@@ -1,4 +1,4 @@
-import type { DataStatistics, Histogram } from "../../page-data.js";
+import type { Histogram, RunDataStatistics } from "../../page-data.js";
 import { fill, h, svg } from "../base/dom.js";
 import { foreign, stat } from "../base/parts.js";
 import type { Store } from "../base/store.js";
@@ -22,7 +22,7 @@ export function data(store: Store): Section {
   };
 }
 
-function parts(statistics: DataStatistics): HTMLElement[] {
+function parts(statistics: RunDataStatistics): HTMLElement[] {
   const { rows, pictures, questions, answers, commonAnswers } = statistics;
   const counts: [string, number][] = [
     ["Rows", rows],
@@ -43,7 +43,7 @@ function parts(statistics: DataStatistics): HTMLElement[] {
   ];
 }
 
-function common(answers: DataStatistics["commonAnswers"]): HTMLElement {
+function common(answers: RunDataStatistics["commonAnswers"]): HTMLElement {
   const most = Math.max(...answers.map(({ count }) => count));
   const rows = answers
     .slice(0, MAX_ANSWERS)

@@ -7,6 +7,7 @@ import { LiveFeed } from "../../../../lib/page/server/live-feed.js";
 import { PictureShelf } from "../../../../lib/page/server/picture-shelf.js";
 import { PageServer } from "../../../../lib/page/server/server.js";
 import { EventLog } from "../../../support/event-log.js";
+import { goldenPath } from "../../../support/golden.js";
 import { emptyRun } from "../../../support/page.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
@@ -18,8 +19,9 @@ afterEach(async () => {
 
 async function open(read: () => Promise<PageRun>) {
   const said: string[] = [];
+  const pictures = new PictureShelf();
   const feed = new LiveFeed({
-    ...{ folder, version: "1.2.3", objective: "grpo", config: {}, read, learningRate: () => 0.5 },
+    ...{ folder, version: "1.2.3", objective: "grpo", config: {}, read, pictures, learningRate: () => 0.5 },
     controls: {
       pause: () => void said.push("pause"),
       continue: () => void said.push("continue"),
@@ -27,7 +29,7 @@ async function open(read: () => Promise<PageRun>) {
       setLearningRate: (value) => void said.push(`rate ${value}`),
     },
   });
-  const serving = { host: "127.0.0.1", port: 0, source: feed, render: async () => "", pictures: new PictureShelf() };
+  const serving = { host: "127.0.0.1", port: 0, source: feed, render: async () => "", pictures };
   const server = await PageServer.open(serving);
   feed.attach(server);
   const log = await EventLog.open(server.url);
@@ -36,7 +38,7 @@ async function open(read: () => Promise<PageRun>) {
     () => server.close(),
     async () => log.close(),
   );
-  return { feed, log, said };
+  return { feed, log, said, pictures };
 }
 
 describe("a run that is followed", () => {
@@ -97,6 +99,21 @@ describe("a run that is followed", () => {
     expect(log.progress[0]?.fraction).toBe(0.01);
     expect(log.progress.at(-1)?.fraction).toBe(1);
     expect(log.progress.length).toBeLessThanOrEqual(6);
+  });
+
+  test("leaves its pictures to pages that stay open", async () => {
+    const { feed, log, pictures } = await open(async () => emptyRun());
+    await feed.opened(0, 9, []);
+    const url = (await pictures.add(goldenPath("images/square.png"))) as string;
+    const completion = { id: "a", question: "", solution: "", completion: "b", reward: 1, rewards: {}, advantage: 0 };
+    feed.completions([{ ...completion, step: 1, pictures: [url, "pictures/99"], tokens: 1, finishReason: "stop" }]);
+    await log.until(({ completions }) => completions[0]?.pictures[0] === "pictures/0");
+    await feed.close();
+    await log.until(({ completions }) => completions[0]?.pictures[0] !== "pictures/0");
+    expect(log.run.completions[0]?.pictures).toEqual([
+      expect.stringMatching(/^data:image\/webp;base64,/),
+      "pictures/99",
+    ]);
   });
 
   test("takes commands until it is over", async () => {
