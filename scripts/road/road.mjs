@@ -1,5 +1,5 @@
 // The whole road with the commands that people type: a site → crawl → convert → sft → train → compare → report.
-// Usage: node scripts/road/road.mjs [--out FOLDER] [--sft-steps 20] [--steps 300]     (`npm run road`)
+// Usage: node scripts/road/road.mjs [--out FOLDER] [--sft-steps 40] [--steps 300]     (`npm run road`)
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,68 +10,45 @@ import { startFoodSite } from "./site.mjs";
 
 const CLI = `${root}dist/cli/main.js`;
 
-/**
- * Each command with its arguments. `url` is the food site's, `folder` gets everything, `steps` are GRPO's.
- * @param {{ url: string, folder: string, sftSteps: number, steps: number }} options
- */
-export function roadCommands({ url, folder, sftSteps, steps }) {
+/** Words in capitals stand for what the machine decides. */
+const COMMANDS = [
+  // The site is on this machine, and nobody waits behind it.
+  "crawl --site food-list --start-url URL --out CRAWL --allow-private --delay 0",
+  "convert CSV --out DATA --questions food-zh --questions-per-row all --think THINK --answer-template ANSWER " +
+    "--test-split 0.25 --stratify name --seed 1",
+  "convert --check TRAIN --against TEST --model STARTER --reward content format --show 1",
+  "sft --model STARTER --dataset TRAIN --eval-dataset TEST --max-steps SFT_STEPS --lr 2e-4 " +
+    "--lr-scheduler-type cosine --augment --eval-batch-size 32 --output-dir SFT --save-model-to COLD",
+  "train --model COLD --dataset TRAIN --eval-dataset TEST --reward content format --max-steps STEPS " +
+    "--num-generations 8 --prompts-per-step 16 --scale-rewards none --augment --lr 2e-4 " +
+    "--lr-scheduler-type cosine --warmup-steps 20 --max-completion-length 48 --eval-batch-size 32 --output-dir GRPO",
+  "compare GRPO",
+  "report SFT GRPO --out REPORT",
+];
+
+/** The commands' arguments. `url` is the food site's, `folder` gets everything, `steps` are GRPO's. */
+function roadCommands({ url, folder, sftSteps, steps }) {
   const at = (...names) => join(folder, ...names);
-  const data = ["--dataset", at("data", "train.json"), "--eval-dataset", at("data", "test.json")];
-  const answers = ["--max-completion-length", "48", "--eval-batch-size", "32"];
-  return [
-    // The site is on this machine, and nobody waits behind it.
-    [
-      "crawl",
-      "--site",
-      "food-list",
-      "--start-url",
-      `${url}/food/group/{group}?page={page}`,
-      "--out",
-      at("crawl"),
-    ].concat(["--allow-private", "--delay", "0"]),
-    [
-      "convert",
-      at("crawl", "items.csv"),
-      "--out",
-      at("data"),
-      "--questions",
-      "food-zh",
-      "--questions-per-row",
-      "all",
-    ].concat(
-      ["--think", "图里的食物看起来像{name}。", "--answer-template", "{name} {heat|number}千卡"],
-      ["--test-split", "0.25", "--stratify", "name", "--seed", "1"],
-    ),
-    ["convert", "--check", at("data", "train.json"), "--against", at("data", "test.json")].concat([
-      "--model",
-      `${root}examples/food/starter`,
-      "--reward",
-      "content",
-      "format",
-      "--show",
-      "1",
-    ]),
-    ["sft", "--model", `${root}examples/food/starter`, ...data, "--max-steps", String(sftSteps), "--lr", "2e-4"].concat(
-      ["--augment", "--eval-batch-size", "32", "--output-dir", at("sft"), "--save-model-to", at("sft-model")],
-    ),
-    [
-      "train",
-      "--model",
-      at("sft-model"),
-      ...data,
-      "--reward",
-      "content",
-      "format",
-      "--max-steps",
-      String(steps),
-    ].concat(
-      ["--num-generations", "8", "--prompts-per-step", "16", "--scale-rewards", "none", "--augment"],
-      ["--lr", "2e-4", "--lr-scheduler-type", "cosine", "--warmup-steps", "20"],
-      [...answers, "--output-dir", at("grpo")],
-    ),
-    ["compare", at("grpo")],
-    ["report", at("sft"), at("grpo"), "--out", at("report.html")],
-  ];
+  const values = new Map(
+    Object.entries({
+      URL: `${url}/food/group/{group}?page={page}`,
+      THINK: "看起来像{name}。",
+      ANSWER: "{name} {heat|number}千卡",
+      CRAWL: at("crawl"),
+      CSV: at("crawl", "items.csv"),
+      DATA: at("data"),
+      TRAIN: at("data", "train.json"),
+      TEST: at("data", "test.json"),
+      STARTER: `${root}examples/food/starter`,
+      SFT: at("sft"),
+      SFT_STEPS: String(sftSteps),
+      COLD: at("sft-model"),
+      GRPO: at("grpo"),
+      STEPS: String(steps),
+      REPORT: at("report.html"),
+    }),
+  );
+  return COMMANDS.map((line) => line.split(" ").map((word) => values.get(word) ?? word));
 }
 
 /** Runs one command; its output goes to `write`. Rejects where it fails. */
@@ -90,7 +67,7 @@ function runCommand(args, write) {
  * Goes the road from an empty folder.
  * @param {{ folder: string, sftSteps?: number, steps?: number, write?: (text: string) => void }} options
  */
-export async function goRoad({ folder, sftSteps = 20, steps = 300, write = (text) => process.stdout.write(text) }) {
+export async function goRoad({ folder, sftSteps = 40, steps = 300, write = (text) => process.stdout.write(text) }) {
   rmSync(folder, { recursive: true, force: true });
   const site = await startFoodSite();
   try {
@@ -111,7 +88,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       out: { type: "string", default: "runs/road" },
-      "sft-steps": { type: "string", default: "20" },
+      "sft-steps": { type: "string", default: "40" },
       steps: { type: "string", default: "300" },
     },
   });
