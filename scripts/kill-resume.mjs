@@ -1,6 +1,7 @@
 // Proves that a killed run goes on bit for bit. It trains a run to its end, then the same run again with SIGKILL (or
 // another signal) at seeded random moments (while it starts, samples, learns, evaluates, and while it writes a checkpoint), goes on with
 // --resume each time, and compares the last checkpoint byte by byte, metrics.jsonl and completions.jsonl; times aside.
+// No warning may be lost, and environment.json must tell of a run from its beginning.
 // Usage: npm run kill-resume -- [--kills 25] [--seed 0] [--steps 40] [--signal SIGINT] [--out DIR] [-- options of train …]
 import { spawn } from "node:child_process";
 import {
@@ -199,7 +200,23 @@ export function compareRuns(expected, got) {
     if (!sameJson(expected, got, file)) problems.push(`${file} differs`);
   }
   if (!sameBytes(expected, got, "best.json")) problems.push("best.json differs");
-  return problems;
+  if (!sameModel(expected, got)) problems.push("environment.json differs");
+  return [...problems, ...missingWarnings(expected, got)];
+}
+
+/** Processes that went on are in the file too, and differ. */
+function sameModel(expected, got) {
+  const [a, b] = [expected, got].map((folder) => JSON.parse(readFileSync(join(folder, "environment.json"), "utf8")));
+  const fromStart = b.sessions.length > 0 && b.sessions[0].from_step === 0;
+  return fromStart && a.objective === b.objective && JSON.stringify(a.model) === JSON.stringify(b.model);
+}
+
+/** A run that goes on has warnings of its own beginning beside those of the steps; one that names its folder is such. */
+function missingWarnings(expected, got) {
+  const messages = (folder) => jsonLines(join(folder, "warnings.jsonl")).map(({ message }) => message);
+  const there = new Set(messages(got));
+  const missing = messages(expected).filter((message) => !message.includes(expected) && !there.has(message));
+  return missing.length === 0 ? [] : ["warnings.jsonl differs"];
 }
 
 function filesOf(folder) {

@@ -1,127 +1,152 @@
-import { open, writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { type EvalConfig, evalSchema } from "../config/eval-schema.js";
+import { type AnswersConfig, answersSchema, type EvalConfig, evalSchema } from "../config/eval-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
-import { describeProblem, loadConversations } from "../data/datasets/index.js";
-import { fromSystem } from "../errors/index.js";
-import { type EvaluatedAnswer, type Evaluation, evaluate } from "../eval/index.js";
+import { toKebab } from "../config/names.js";
+import type { Row } from "../data/datasets/index.js";
+import { usageError } from "../errors/index.js";
+import {
+  byClass,
+  type ClassOf,
+  type ClassScores,
+  type ConfusionCount,
+  classesByField,
+  confusion,
+  type EvaluationRecord,
+  type NumberCalibration,
+  numberCalibration,
+  readRecord,
+  recordOf,
+  scoresOf,
+} from "../eval/index.js";
 import { formatTable } from "../report/format.js";
-import { loadReward } from "../rewards/index.js";
-import { nameRewards } from "../rewards/named.js";
-import { Scorer } from "../rewards/score.js";
-import { checkSeveralAnswers, evaluateOptionsOf } from "../trainer/evaluation-sampling.js";
+import { checkSeveralAnswers } from "../trainer/evaluation-sampling.js";
+import { analysisToJson } from "./analysis-json.js";
+import { classLines, confusionLines, numberLines, percent } from "./analysis-text.js";
 import type { CliContext } from "./context.js";
-import { withModel } from "./open.js";
-import { printJson, StatusLine, warn } from "./output.js";
+import { printJson } from "./output.js";
+import { loadRows, loadScorer, runEvaluation } from "./run-evaluation.js";
 import { scoresToFile } from "./summary.js";
 
 export function register(program: Command, context: CliContext): void {
   const command = program
     .command("eval")
     .description("answer a data set, greedily unless told otherwise, and score the answers")
-    .option("--json", "print the scores as JSON");
+    .argument("[answers]", "in place of a model: answers that --answers wrote, or a run's before.json or after.json")
+    .option("--json", "print the scores and all tables as JSON");
   addConfigFlags(command, evalSchema);
   command.addHelpText(
     "after",
-    "\nExample:\n  vlmr1-native eval --model examples/food/starter --dataset examples/food/test-quick.json",
+    "\nExamples:\n  vlmr1-native eval --model examples/food/starter --dataset examples/food/test-quick.json --details\n" +
+      "  vlmr1-native eval runs/food/after.json --details",
   );
-  command.action(async (options: { json?: boolean }) => {
-    const config = await readCommandConfig(command, evalSchema);
-    checkSeveralAnswers(config);
-    if (config.answers !== undefined) await checkWritable(config.answers);
-    const evaluation = await runEvaluation(config, context);
-    if (config.answers !== undefined) await writeAnswers(config.answers, evaluation.answers);
-    if (options.json === true) printJson(context, toJson(evaluation));
-    else print(evaluation, context);
+  command.action(async (file: string | undefined, options: { json?: boolean }) => {
+    const analysed = file === undefined ? await ofModel(command, context) : await ofFile(file, command, context);
+    if (options.json === true) printJson(context, toJson(analysed));
+    else print(analysed, context);
   });
 }
 
-async function runEvaluation(config: EvalConfig, context: CliContext): Promise<Evaluation> {
-  const { signal } = context;
-  const scorer = new Scorer(nameRewards(await Promise.all(config.rewards.map((reward) => loadReward(reward)))));
-  const { rows, problems } = await loadConversations(config.dataset, { imageFolders: config.imageFolders, signal });
-  for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
-  scorer.checkRows(rows);
-  return withModel(context, config, { signal }, async ({ model, processor }) => {
-    const status = new StatusLine(context);
-    try {
-      return await evaluate(
-        { model, processor, rows, scorer },
-        {
-          ...evaluateOptionsOf(config),
-          step: 0,
-          signal,
-          onProgress: (fraction) => status.show(`${Math.round(fraction * 100)} % of ${rows.length} rows`),
-        },
-      );
-    } finally {
-      status.clear();
-    }
-  }).then((evaluation) => warnOf(evaluation, context));
+interface Analysed {
+  record: EvaluationRecord;
+  classes: ClassScores[];
+  counts: ConfusionCount[];
+  numbers: NumberCalibration | undefined;
+  config: Pick<EvalConfig, "details" | "top">;
 }
 
-function warnOf(evaluation: Evaluation, context: CliContext): Evaluation {
-  for (const { row, message } of evaluation.failures.rows) warn(context, `left out: ${row.id}: ${message}`);
-  for (const { reward, row, message } of evaluation.failures.rewards)
-    warn(context, `reward ${reward}, row ${row}: ${message}`);
-  return evaluation;
+async function ofModel(command: Command, context: CliContext): Promise<Analysed> {
+  const config = await readCommandConfig(command, evalSchema);
+  checkSeveralAnswers(config);
+  const rows = await loadRows(config, context);
+  const scorer = await loadScorer(config, rows);
+  // A wrong field is to be known before the model has answered everything.
+  const classOf = classesOf(config, rows);
+  const { answers, resume } = config;
+  const evaluation = await runEvaluation({ model: config, config, rows, scorer, answers, resume }, context);
+  return analyse(recordOf(evaluation), config, classOf);
 }
 
-function toJson({ scores, metrics, answers }: Evaluation): unknown {
-  return { rows: rowsOf(answers), ...scoresToFile(scores), metrics };
+/** Answers that are there already. */
+async function ofFile(file: string, command: Command, context: CliContext): Promise<Analysed> {
+  refuseOthers(file, command);
+  const config: AnswersConfig = await readCommandConfig(command, answersSchema);
+  const { dataset, imageFolders, classField } = config;
+  if (classField !== undefined && dataset === undefined) {
+    throw usageError("class_field is a field of the data set's rows, but there is no data set", "Give --dataset too.");
+  }
+  const record = await readRecord(file);
+  const rows = dataset === undefined ? [] : await loadRows({ dataset, imageFolders }, context, { checkImages: false });
+  return analyse(record, config, classesOf(config, rows));
+}
+
+/** Flags that say how a model is evaluated would change nothing about answers that are there. */
+function refuseOthers(file: string, command: Command): void {
+  const known = [...Object.keys(answersSchema.shape), "json", "config", "set"];
+  const [other] = Object.keys(command.opts()).filter((name) => !known.includes(name));
+  if (other === undefined) return;
+  throw usageError(
+    `--${toKebab(other)} is about evaluating a model, but the answers are those in ${file}`,
+    "Leave out one of the two.",
+  );
+}
+
+/** Undefined: by the expected names. */
+function classesOf({ classField }: AnswersConfig, rows: readonly Row[]): ClassOf | undefined {
+  return classField === undefined ? undefined : classesByField(rows, classField);
+}
+
+function analyse(record: EvaluationRecord, config: Analysed["config"], classOf: ClassOf | undefined): Analysed {
+  const { answers } = record;
+  return {
+    record,
+    classes: byClass(answers, classOf),
+    counts: confusion(answers),
+    numbers: numberCalibration(answers),
+    config,
+  };
+}
+
+function toJson({ record, classes, counts, numbers }: Analysed): unknown {
+  return {
+    rows: rowsOf(record),
+    ...scoresToFile(scoresOf(record.answers)),
+    metrics: record.metrics,
+    classes: analysisToJson(classes),
+    confusion: analysisToJson(counts),
+    numbers: analysisToJson(numbers ?? null),
+  };
 }
 
 /** Rows that were answered, each once or several times. */
-function rowsOf(answers: readonly EvaluatedAnswer[]): number {
-  return answers.filter(({ sample }) => sample === 0).length;
+function rowsOf({ answers }: EvaluationRecord): number {
+  return new Set(answers.map(({ id }) => id)).size;
 }
 
-function print({ scores, metrics, answers }: Evaluation, context: CliContext): void {
-  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
-  const table = [
-    ["rows", String(rowsOf(answers))],
-    ["mean reward", scores.reward.toFixed(3)],
-    ...(metrics.eval_reward_best === undefined ? [] : [["  best of each row", metrics.eval_reward_best.toFixed(3)]]),
+function print(analysed: Analysed, context: CliContext): void {
+  const { classes, counts, numbers, config } = analysed;
+  const details = [
+    ["", ...classLines(classes, config.top)],
+    ["", ...confusionLines(counts, config.top)],
+    ...(numbers === undefined ? [] : [["", ...numberLines(numbers)]]),
+  ];
+  const lines = [...scoreLines(analysed.record), ...(config.details ? details.flat() : [])];
+  context.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function scoreLines(record: EvaluationRecord): string[] {
+  const { metrics, answers } = record;
+  const scores = scoresOf(answers);
+  const fixed = (value: number | null | undefined, digits: number) => (value ?? Number.NaN).toFixed(digits);
+  return formatTable([
+    ["rows", String(rowsOf(record))],
+    ["mean reward", fixed(scores.reward, 3)],
+    ...(metrics.eval_reward_best === undefined ? [] : [["  best of each row", fixed(metrics.eval_reward_best, 3)]]),
     ...Object.entries(metrics)
       .filter(([name]) => name.startsWith("eval_rewards/"))
-      .map(([name, value]) => [`  ${name.slice("eval_rewards/".length).replace("/mean", "")}`, value.toFixed(3)]),
+      .map(([name, value]) => [`  ${name.slice("eval_rewards/".length).replace("/mean", "")}`, fixed(value, 3)]),
     ["right name", percent(scores.nameAccuracy)],
     ["right number", percent(scores.numberAccuracy)],
     ["right format", percent(scores.formatRate)],
-    ["tokens per answer", (metrics["eval_completions/mean_length"] ?? 0).toFixed(1)],
-  ];
-  context.stdout.write(`${formatTable(table).join("\n")}\n`);
-}
-
-/** A wrong path is to be known before the model has answered everything. What the file holds stays until then. */
-async function checkWritable(path: string): Promise<void> {
-  try {
-    await (await open(path, "a")).close();
-  } catch (error) {
-    throw fromSystem(error, "write the answers to", path);
-  }
-}
-
-async function writeAnswers(path: string, answers: readonly EvaluatedAnswer[]): Promise<void> {
-  const lines = answers.map(
-    ({ row, sample, completion, rewards, reward, nameRight, numberRight, formatRight, tokens, finishReason }) =>
-      JSON.stringify({
-        id: row.id,
-        sample,
-        completion,
-        solution: row.solution,
-        rewards,
-        reward,
-        name_right: nameRight,
-        number_right: numberRight,
-        format_right: formatRight,
-        tokens,
-        finish_reason: finishReason,
-      }),
-  );
-  try {
-    await writeFile(path, `${lines.join("\n")}\n`);
-  } catch (error) {
-    throw fromSystem(error, "write the answers to", path);
-  }
+    ["tokens per answer", fixed(metrics["eval_completions/mean_length"], 1)],
+  ]);
 }

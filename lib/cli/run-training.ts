@@ -1,13 +1,6 @@
 import { join } from "node:path";
 import { isAbort } from "../errors/index.js";
-import {
-  type Evaluation,
-  type EvaluationRecord,
-  formatSample,
-  pickSamples,
-  recordOf,
-  scoreTable,
-} from "../eval/index.js";
+import { type EvaluationRecord, formatSample, pickSamples, recordOf, scoresOf, scoreTable } from "../eval/index.js";
 import { formatTable } from "../report/format.js";
 import { TerminalReporter } from "../report/index.js";
 import {
@@ -20,6 +13,7 @@ import {
 } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { printJson, shellQuote } from "./output.js";
+import { makeReport } from "./run-report.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
 
 export interface RunOptions {
@@ -38,12 +32,16 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
   const trainer = new Trainer({ ...options, reporters: [terminal] });
   const { signal } = context;
   try {
-    const before = await evaluateBefore(trainer, signal);
+    const before = await evaluateBefore(trainer, context);
     for await (const _step of trainer.run({ signal }));
-    const after = before === undefined ? undefined : await trainer.evaluate({ signal });
+    const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
+    await makeReport(trainer, context);
   } catch (error) {
-    if (isAbort(error, signal)) await sayHowToGoOn(trainer, context, run);
+    if (isAbort(error, signal)) {
+      await sayHowToGoOn(trainer, context, run);
+      await makeReport(trainer, context);
+    }
     throw error;
   } finally {
     await trainer.dispose();
@@ -51,9 +49,10 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
 }
 
 /** A resumed run has its scores from the first time. */
-async function evaluateBefore(trainer: Trainer, signal: AbortSignal): Promise<EvaluationRecord | undefined> {
+async function evaluateBefore(trainer: Trainer, context: CliContext): Promise<EvaluationRecord | undefined> {
+  const { signal } = context;
   if (!trainer.hasEvalData) return undefined;
-  if (await trainer.isResumed({ signal })) return loadBefore(trainer.outputDir);
+  if (await trainer.isResumed({ signal })) return loadBefore(trainer.outputDir, context);
   const record = recordOf(await trainer.evaluate({ signal }));
   await saveBefore(trainer.outputDir, record);
   return record;
@@ -62,7 +61,7 @@ async function evaluateBefore(trainer: Trainer, signal: AbortSignal): Promise<Ev
 async function finish(
   trainer: Trainer,
   before: EvaluationRecord | undefined,
-  after: Evaluation | undefined,
+  after: EvaluationRecord | undefined,
   context: CliContext,
   run: RunOptions,
 ): Promise<void> {
@@ -76,8 +75,9 @@ async function finish(
     else context.stdout.write(`model: ${model}\n`);
     return;
   }
-  const summary = summaryOf(before.scores, after.scores, state);
-  await saveAfter(trainer.outputDir, recordOf(after));
+  const [scoresBefore, scoresAfter] = [scoresOf(before.answers), scoresOf(after.answers)];
+  const summary = summaryOf(scoresBefore, scoresAfter, state);
+  await saveAfter(trainer.outputDir, after);
   await writeRunJson(trainer.outputDir, "summary.json", summary);
   if (run.json) {
     printJson(context, summary);
@@ -88,7 +88,7 @@ async function finish(
   const lines = [
     ...samples,
     "",
-    ...formatTable(scoreTable(before.scores, after.scores)),
+    ...formatTable(scoreTable(scoresBefore, scoresAfter)),
     "",
     `${summary.steps} steps in ${summary.train_seconds} s`,
     ...(difference === null ? [] : [`largest difference of log-probabilities, sampling to training: ${difference}`]),

@@ -1,8 +1,10 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fromSystem } from "../errors/index.js";
-import type { EvaluationRecord, HeldOutScores } from "../eval/index.js";
+import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { type EvaluationRecord, type HeldOutScores, readRecord } from "../eval/index.js";
 import type { TrainerState } from "../trainer/index.js";
+import type { CliContext } from "./context.js";
+import { warn } from "./output.js";
 
 /** What a run with held-out data leaves in `summary.json`. */
 export interface Summary {
@@ -43,19 +45,25 @@ export async function writeRunJson(folder: string, name: string, value: unknown)
   }
 }
 
-const BEFORE_FILE = "before.json";
-const AFTER_FILE = "after.json";
+export const BEFORE_FILE = "before.json";
+export const AFTER_FILE = "after.json";
 
 /** The evaluation before the first step is kept, so that a resumed run can still compare with it. */
 export async function saveBefore(folder: string, record: EvaluationRecord): Promise<void> {
   await writeRunJson(folder, BEFORE_FILE, record);
 }
 
-/** Undefined where the run has none. */
-export async function loadBefore(folder: string): Promise<EvaluationRecord | undefined> {
+/**
+ * Undefined where the run has none, and, with a warning, where it has one that cannot be read: a run that goes on does
+ * not fail for a comparison.
+ */
+export async function loadBefore(folder: string, context: CliContext): Promise<EvaluationRecord | undefined> {
   try {
-    return JSON.parse(await readFile(join(folder, BEFORE_FILE), "utf8")) as EvaluationRecord;
-  } catch {
+    return await readRecord(join(folder, BEFORE_FILE));
+  } catch (error) {
+    if (!(error instanceof VlmR1Error)) throw error;
+    if (error.code === "ERR_NOT_FOUND") return undefined;
+    warn(context, `there will be no comparison with the model before this run: ${error.message}`);
     return undefined;
   }
 }

@@ -5,7 +5,7 @@ import { addConfigFlags, readCommandConfig } from "../config/index.js";
 import { grpoSchema } from "../config/train-schema.js";
 import { packageRoot } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
-import { readRunFile } from "../trainer/run-folder.js";
+import { readRunFile } from "../report/run-files.js";
 import type { CliContext } from "./context.js";
 import { runTraining } from "./run-training.js";
 

@@ -77,6 +77,8 @@ export interface GrpoOptions {
   loggingSteps?: GrpoInput["loggingSteps"];
   /** Trackers, beside metrics.jsonl: tensorboard writes event files into the run's folder. Default: ["tensorboard"]. */
   reportTo?: GrpoInput["reportTo"];
+  /** Make report.html in the run's folder when the command's run ends. Default: true. */
+  report?: GrpoInput["report"];
   /** What trackers call the run (default: the name of its folder). */
   runName?: GrpoInput["runName"];
   /**

@@ -29,6 +29,7 @@ export const runFields = underHeading("Run", {
     .array(z.enum(["tensorboard", "wandb", "none"]))
     .default(["tensorboard"])
     .describe("trackers, beside metrics.jsonl: tensorboard writes event files into the run's folder"),
+  report: z.boolean().default(true).describe("make report.html in the run's folder when the command's run ends"),
   runName: z.string().min(1).optional().describe("what trackers call the run (default: the name of its folder)"),
   ...profileField(" in the run's folder"),
   profileSteps: z.int().min(1).default(3).describe("steps that a profile records, after the first one"),

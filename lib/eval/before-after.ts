@@ -1,22 +1,7 @@
 import { basename, dirname } from "node:path";
 import { expectedAnswer } from "../rewards/answer.js";
-import type { EvaluatedAnswer, Evaluation } from "./evaluate.js";
 import type { HeldOutScores } from "./metrics.js";
-
-/** What an evaluation leaves behind for a later comparison, as JSON. */
-export interface EvaluationRecord {
-  scores: HeldOutScores;
-  /** By the row's id; of several answers the first. */
-  answers: Record<string, { completion: string; reward: number | null }>;
-}
-
-export function recordOf({ scores, answers }: Evaluation): EvaluationRecord {
-  const first = answers.filter(({ sample }) => sample === 0);
-  return {
-    scores,
-    answers: Object.fromEntries(first.map(({ row, completion, reward }) => [row.id, { completion, reward }])),
-  };
-}
+import type { EvaluationRecord, RecordedAnswer } from "./record.js";
 
 /** Rows of a table: what is scored, before, after, change. */
 export function scoreTable(before: HeldOutScores, after: HeldOutScores): string[][] {
@@ -54,26 +39,25 @@ export function spread(count: number, length: number): number[] {
   return [...places].sort((a, b) => a - b);
 }
 
-/** Questions to show side by side: a fair sample, neither the best nor the worst. */
-export function pickSamples(before: EvaluationRecord, after: Evaluation, count: number): Sample[] {
-  const both = after.answers.filter(({ row, sample }) => sample === 0 && before.answers[row.id] !== undefined);
+/** Questions to show side by side, of each the first answer: a fair sample, neither the best nor the worst. */
+export function pickSamples(before: EvaluationRecord, after: EvaluationRecord, count: number): Sample[] {
+  const earlier = new Map(firstAnswers(before).map(({ id, completion }) => [id, completion]));
+  const both = firstAnswers(after).filter(({ id }) => earlier.has(id));
   return spread(count, both.length).map((index) => {
-    const { row, completion } = both[index] as EvaluatedAnswer;
-    const [picture] = row.images;
+    const { id, images, question, solution, completion } = both[index] as RecordedAnswer;
+    const [picture] = images;
     return {
-      picture: picture === undefined ? row.id : `${basename(dirname(picture))}/${basename(picture)}`,
-      question: questionOf(row),
-      expected: expectedAnswer(row.solution),
-      before: before.answers[row.id]?.completion ?? "",
+      picture: picture === undefined ? id : `${basename(dirname(picture))}/${basename(picture)}`,
+      question,
+      expected: expectedAnswer(solution),
+      before: earlier.get(id) ?? "",
       after: completion,
     };
   });
 }
 
-function questionOf({ messages }: EvaluatedAnswer["row"]): string {
-  const content = messages.at(-1)?.content ?? "";
-  if (typeof content === "string") return content;
-  return content.map((part) => (part.type === "text" ? part.text : "")).join("");
+function firstAnswers({ answers }: EvaluationRecord): RecordedAnswer[] {
+  return answers.filter(({ sample }) => sample === 0);
 }
 
 /** A few lines per question. */

@@ -11,6 +11,8 @@ import { rewardImages } from "../rewards/images.js";
 import { sameNumbers } from "../rewards/numbers.js";
 import type { RewardFailure, Scorer } from "../rewards/score.js";
 import { weightedSum } from "../rewards/weighted-sum.js";
+import { groupBy } from "./analysis/by-class.js";
+import { recordedAnswer } from "./make-record.js";
 import { type HeldOutScores, metricsOf, scoresOf } from "./metrics.js";
 
 export interface EvaluateParts {
@@ -43,6 +45,10 @@ export interface EvaluateOptions {
   step: number;
   signal?: AbortSignal | undefined;
   onProgress?: ((fraction: number) => void) | undefined;
+  /** Answers that are there already, by the rows' ids: these rows are not asked again. See `knownAnswers`. */
+  known?: ReadonlyMap<string, readonly EvaluatedAnswer[]> | undefined;
+  /** Gets new answers as they are there, in the order of the rows; the next ones wait for it. */
+  onAnswers?: ((answers: readonly EvaluatedAnswer[]) => void | Promise<void>) | undefined;
 }
 
 /** An answer to a row and how it fared. */
@@ -89,7 +95,7 @@ interface PlacedRow extends EncodedRow {
  * numbers), numbers and format are right. The same weights give the same scores, whatever the batch size.
  */
 export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): Promise<Evaluation> {
-  const answers: EvaluatedAnswer[] = [];
+  const news: EvaluatedAnswer[] = [];
   const failures: Evaluation["failures"] = { rows: [], rewards: [] };
   const { rows } = parts;
   let waiting: PlacedRow[] = [];
@@ -100,35 +106,51 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
     if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
     const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
-    if (waiting.length > 0)
-      answers.push(...(await answer(parts, waiting, { ...options, onProgress }, failures.rewards)));
+    if (waiting.length > 0) {
+      const batchAnswers = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
+      for (const one of batchAnswers) news.push(one);
+      await options.onAnswers?.(batchAnswers);
+    }
     onProgress(0);
     waiting = [];
   }
+  const answers = inOrder(rows, news, options.known);
   if (answers.length === 0) {
     throw new VlmR1Error("ERR_DATA", `none of the ${parts.rows.length} held-out rows could be used`, {
       hint: failures.rows[0]?.message,
     });
   }
   const names = parts.scorer.rewards.map(({ name }) => name);
+  const recorded = answers.map(recordedAnswer);
   return {
-    scores: scoresOf(answers),
-    metrics: metricsOf(answers, names, options.numGenerations ?? 1),
+    scores: scoresOf(recorded),
+    metrics: metricsOf(recorded, names, options.numGenerations ?? 1),
     answers,
     failures,
   };
 }
 
+/** New answers and known ones, row by row. */
+function inOrder(rows: readonly Row[], news: EvaluatedAnswer[], known: EvaluateOptions["known"]): EvaluatedAnswer[] {
+  if (known === undefined) return news;
+  const newOf = groupBy(news, ({ row }) => row);
+  return rows.flatMap((row) => known.get(row.id) ?? newOf.get(row) ?? []);
+}
+
 async function encode(
   { model, processor }: EvaluateParts,
   { rows, start }: { rows: readonly Row[]; start: number },
-  { promptSuffix, maxCompletionLength, signal }: EvaluateOptions,
+  { promptSuffix, maxCompletionLength, signal, known }: EvaluateOptions,
   failures: RowFailure[],
 ): Promise<PlacedRow[]> {
   const maxPromptTokens = model.info().maxPositionEmbeddings - maxCompletionLength;
-  const result = await span("rows", () => encodeRows(processor, rows, { promptSuffix, maxPromptTokens, signal }));
+  const placed = rows.map((row, index) => ({ row, place: start + index })).filter(({ row }) => !known?.has(row.id));
+  const asked = placed.map(({ row }) => row);
+  const result = await span("rows", () => encodeRows(processor, asked, { promptSuffix, maxPromptTokens, signal }));
   failures.push(...result.failures);
-  return result.encoded.flatMap((row, index) => (row === undefined ? [] : [{ ...row, place: start + index }]));
+  return result.encoded.flatMap((row, index) =>
+    row === undefined ? [] : [{ ...row, place: placed[index]?.place as number }],
+  );
 }
 
 function pictureBytes(rows: readonly EncodedRow[]): number {

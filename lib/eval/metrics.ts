@@ -1,4 +1,4 @@
-import type { EvaluatedAnswer } from "./evaluate.js";
+import type { RecordedAnswer } from "./record.js";
 
 /** Means over all answers to the rows that could be used. */
 export interface HeldOutScores {
@@ -8,13 +8,13 @@ export interface HeldOutScores {
   formatRate: number;
 }
 
-export function scoresOf(answers: readonly EvaluatedAnswer[]): HeldOutScores {
-  const share = (right: (answer: EvaluatedAnswer) => boolean) => answers.filter(right).length / answers.length;
+export function scoresOf(answers: readonly RecordedAnswer[]): HeldOutScores {
+  const share = (right: (answer: RecordedAnswer) => boolean) => answers.filter(right).length / answers.length;
   return {
     reward: average(answers.map(({ reward }) => reward)),
-    nameAccuracy: share(({ nameRight }) => nameRight),
-    numberAccuracy: share(({ numberRight }) => numberRight),
-    formatRate: share(({ formatRight }) => formatRight),
+    nameAccuracy: share(({ name_right: right }) => right),
+    numberAccuracy: share(({ number_right: right }) => right),
+    formatRate: share(({ format_right: right }) => right),
   };
 }
 
@@ -25,13 +25,13 @@ export function evaluationMetricNames(rewards: readonly string[], numGenerations
 
 /** Under TRL's names, where it has them; of no answers all are NaN. */
 export function metricsOf(
-  answers: readonly EvaluatedAnswer[],
+  answers: readonly RecordedAnswer[],
   rewards: readonly string[],
   numGenerations: number,
 ): Record<string, number> {
   const { reward, nameAccuracy, numberAccuracy, formatRate } = scoresOf(answers);
-  const lengths = (of: readonly EvaluatedAnswer[]) => of.map(({ tokens }) => tokens);
-  const ended = answers.filter(({ finishReason }) => finishReason === "stop");
+  const lengths = (of: readonly RecordedAnswer[]) => of.map(({ tokens }) => tokens);
+  const ended = answers.filter(({ finish_reason: reason }) => reason === "stop");
   const metrics: Record<string, number> = {
     eval_reward: reward,
     eval_name_accuracy: nameAccuracy,
@@ -40,7 +40,7 @@ export function metricsOf(
     ...(numGenerations > 1 && severalAnswers(answers)),
     ...lengthMetrics("", lengths(answers)),
     ...lengthMetrics("terminated_", lengths(ended)),
-    "eval_completions/clipped_ratio": average(answers.map(({ finishReason }) => Number(finishReason === "length"))),
+    "eval_completions/clipped_ratio": average(answers.map(({ finish_reason: reason }) => Number(reason === "length"))),
   };
   for (const name of rewards) {
     const values = answers.map((answer) => answer.rewards[name] ?? null);
@@ -51,12 +51,12 @@ export function metricsOf(
 }
 
 /** What several answers to a row tell: how good the best of them is, how they differ, and whether they do at all. */
-function severalAnswers(answers: readonly EvaluatedAnswer[]): Record<string, number> {
-  const byRow = new Map<EvaluatedAnswer["row"], number[]>();
-  for (const { row, reward } of answers) {
-    const rewards = byRow.get(row) ?? [];
+function severalAnswers(answers: readonly RecordedAnswer[]): Record<string, number> {
+  const byRow = new Map<string, number[]>();
+  for (const { id, reward } of answers) {
+    const rewards = byRow.get(id) ?? [];
     if (reward !== null) rewards.push(reward);
-    byRow.set(row, rewards);
+    byRow.set(id, rewards);
   }
   const groups = [...byRow.values()].filter((rewards) => rewards.length > 0);
   // One answer alone does not differ from any.

@@ -32,7 +32,17 @@ export interface Example {
   pictures: string[];
   question: string;
   solution: string;
-  answers: { label: string; text: string; reward: number | null; rewards: Record<string, number | null> }[];
+  answers: ExampleAnswer[];
+}
+
+export interface ExampleAnswer {
+  /** As in `HeldOut.labels`; in their order, the earlier one first. */
+  label: string;
+  text: string;
+  reward: number | null;
+  rewards: Record<string, number | null>;
+  /** What of it is right: `{ name: true, number: false, format: true }`; without it the page compares the texts. */
+  right?: Record<string, boolean> | undefined;
 }
 
 /** A completion of training, as it came. */
@@ -98,6 +108,8 @@ export interface DataStatistics {
   /** Characters. */
   questionLength?: Histogram | undefined;
   answerLength?: Histogram | undefined;
+  /** Of the held-out data; none: nothing is held out. */
+  heldOutRows?: number | undefined;
 }
 
 /** What the page starts with. */
@@ -116,7 +128,10 @@ export interface PageData {
   live?: { canControl: boolean; learningRate: number } | undefined;
 }
 
-/** What a dashboard's server sends as server-sent events, by the event's name, while a run goes on. */
+/**
+ * What a dashboard's server sends as server-sent events, by the event's name, while a run goes on. All but `page` are of
+ * the page's first run.
+ */
 export interface PageEvents {
   /** All of it: on connection, and when anything has changed that the others do not tell. */
   page: PageData;

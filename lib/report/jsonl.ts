@@ -1,36 +1,47 @@
-import { createReadStream } from "node:fs";
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
+import { linesOf } from "./json-lines.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
+import { COMPLETIONS_FILE, METRICS_FILE, WARNINGS_FILE } from "./run-files.js";
 
 /**
- * Writes `metrics.jsonl` (a line per step and per evaluation) and `completions.jsonl` (a line per completion) into the
- * run's folder. When a run goes on from a checkpoint, lines of later steps are dropped first: they are written again.
- * An evaluation that is made again, of the same weights, has its line already.
+ * Writes `metrics.jsonl` (a line per step and per evaluation), `completions.jsonl` (a line per completion) and
+ * `warnings.jsonl` (a line per warning, with the steps that were done by then) into the run's folder. When a run goes on
+ * from a checkpoint, lines of later steps are dropped first: they are written again. An evaluation that is made again,
+ * of the same weights, has its line already, and so has a warning of the same step.
  */
 export class JsonlReporter implements Reporter {
   private readonly metricsPath: string;
   private readonly completionsPath: string;
+  private readonly warningsPath: string;
   /** Lines of evaluations. */
   private evaluations = new Set<string>();
+  /** Lines of warnings. */
+  private warnings = new Set<string>();
+  /** Steps that are done. */
+  private step = 0;
 
   constructor(
     directory: string,
     private readonly options: { completions: boolean },
   ) {
-    this.metricsPath = join(directory, "metrics.jsonl");
-    this.completionsPath = join(directory, "completions.jsonl");
+    this.metricsPath = join(directory, METRICS_FILE);
+    this.completionsPath = join(directory, COMPLETIONS_FILE);
+    this.warningsPath = join(directory, WARNINGS_FILE);
   }
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
     await mkdir(outputDir, { recursive: true });
-    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep));
+    this.step = firstStep;
+    this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep, (text) => EVALUATION.test(text)));
+    this.warnings = new Set(await keepUntil(this.warningsPath, firstStep, () => true));
     if (this.options.completions) await keepUntil(this.completionsPath, firstStep);
   }
 
   async onStep({ step, epoch, metrics, completions }: StepReport): Promise<void> {
+    this.step = step;
     await append(this.metricsPath, line({ step, epoch, ...metrics }));
     if (!this.options.completions || completions.length === 0) return;
     const lines = completions.map(({ finishReason, ...record }) =>
@@ -44,6 +55,14 @@ export class JsonlReporter implements Reporter {
     if (this.evaluations.has(text)) return;
     this.evaluations.add(text);
     await append(this.metricsPath, text);
+  }
+
+  async onWarning(message: string): Promise<void> {
+    const text = line({ step: this.step, message });
+    if (this.warnings.has(text)) return;
+    this.warnings.add(text);
+    // What fails here fails for the metrics too, which ends the run; a warning of that must not be a second error.
+    await append(this.warningsPath, text).catch(() => this.warnings.delete(text));
   }
 }
 
@@ -65,11 +84,11 @@ const CHUNK = 1 << 20;
 const EVALUATION = /^\{"step":\d+,"eval_/;
 
 /**
- * Drops the lines of steps after `lastStep`, and a last line that was torn; gives those of evaluations that stay. The
- * file is written beside and renamed: a run that is killed here keeps its record.
+ * Drops the lines of steps after `lastStep`, and a last line that was torn; gives those of the others that are `wanted`.
+ * The file is written beside and renamed: a run that is killed here keeps its record.
  */
-async function keepUntil(path: string, lastStep: number): Promise<string[]> {
-  const evaluations: string[] = [];
+async function keepUntil(path: string, lastStep: number, wanted = (_line: string) => false): Promise<string[]> {
+  const found: string[] = [];
   await replaceFile(path, { what: "write", hint: "Free space; the run is as it was." }, async (file) => {
     if (lastStep === 0) return;
     let kept = "";
@@ -77,14 +96,14 @@ async function keepUntil(path: string, lastStep: number): Promise<string[]> {
       const step = stepOf(text);
       if (step === undefined || step > lastStep) continue;
       kept += `${text}\n`;
-      if (EVALUATION.test(text)) evaluations.push(`${text}\n`);
+      if (wanted(text)) found.push(`${text}\n`);
       if (kept.length < CHUNK) continue;
       await file.appendFile(kept);
       kept = "";
     }
     await file.appendFile(kept);
   });
-  return evaluations;
+  return found;
 }
 
 function stepOf(text: string): number | undefined {
@@ -94,22 +113,4 @@ function stepOf(text: string): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/**
- * The lines of a file that may be larger than a string can be; none where there is no file. Node's readline also ends
- * lines at U+2028, which JSON may hold.
- */
-async function* linesOf(path: string): AsyncGenerator<string> {
-  let rest = "";
-  try {
-    for await (const chunk of createReadStream(path, "utf8")) {
-      const lines = (rest + String(chunk)).split("\n");
-      rest = lines.pop() ?? "";
-      yield* lines;
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystem(error, "read", path);
-  }
-  if (rest !== "") yield rest;
 }

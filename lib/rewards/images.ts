@@ -2,6 +2,8 @@ import type { Row } from "../data/datasets/index.js";
 import type { Picture } from "../processing/index.js";
 import type { RewardImage } from "./types.js";
 
+export { questionOf } from "../data/text/question.js";
+
 /** A row's pictures for its rewards; `pictures` are those of its prompt, in the order of `row.images`. */
 export function rewardImages(row: Row, pictures: readonly Omit<Picture, "image" | "tokens">[]): RewardImage[] {
   return pictures.map(({ width, height, resizedWidth, resizedHeight }, index) => ({
@@ -11,14 +13,4 @@ export function rewardImages(row: Row, pictures: readonly Omit<Picture, "image" 
     resizedWidth,
     resizedHeight,
   }));
-}
-
-/** The text of a row's last question. */
-export function questionOf({ messages }: Row): string {
-  const content = messages.findLast(({ role }) => role === "user")?.content ?? "";
-  if (typeof content === "string") return content.trim();
-  return content
-    .flatMap((part) => (part.type === "text" ? [part.text] : []))
-    .join("")
-    .trim();
 }

@@ -1,5 +1,5 @@
+import { permutation } from "../data/random.js";
 import { VlmR1Error } from "../errors/index.js";
-import { permutation } from "./random.js";
 
 /** How several data files share an epoch; without either every epoch mixes all rows. */
 export interface FileMix {

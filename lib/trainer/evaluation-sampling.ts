@@ -1,7 +1,7 @@
 import type { RunConfig } from "../config/train-schema.js";
+import { RandomStream } from "../data/random.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { EvaluateOptions } from "../eval/index.js";
-import { RandomStream } from "./random.js";
 
 /** Keeps the answers of evaluations apart from other random numbers of the same seed: no number of an epoch or a row. */
 const EVALUATION = 2 ** 48 + 3;

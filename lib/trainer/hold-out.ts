@@ -1,5 +1,5 @@
+import { permutation } from "../data/random.js";
 import { VlmR1Error } from "../errors/index.js";
-import { permutation } from "./random.js";
 
 export interface HoldOutOptions {
   /** Rows that must stay on one side together; every row is in one group. */

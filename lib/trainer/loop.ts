@@ -1,3 +1,4 @@
+import { RandomStream } from "../data/random.js";
 import type { Model, StepArgs, StepOptions } from "../engine/index.js";
 import { throwIfAborted } from "../errors/index.js";
 import type { Metrics, StepReport } from "../report/index.js";
@@ -5,7 +6,6 @@ import { span } from "../report/spans.js";
 import type { DataOrder } from "./data-order.js";
 import type { Guards } from "./guards.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
-import { RandomStream } from "./random.js";
 
 /** Keeps the adapter's dropout apart from other random numbers of the same seed. */
 const DROPOUT = 1;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { parseConfig } from "../config/index.js";
 import { grpoSchema } from "../config/train-schema.js";
 import type { CallOptions, Engine } from "../engine/index.js";
+import { CONFIG_FILE, readRunConfig } from "../report/run-files.js";
 import {
   type EstimatedConfig,
   type EstimatedRun,
@@ -10,7 +11,6 @@ import {
   groupSizes,
   type MemoryEstimate,
 } from "./memory-estimate.js";
-import { CONFIG_FILE, readRunConfig } from "./run-folder.js";
 
 const Kept = z.object({ maxTokensPerMicrobatch: grpoSchema.shape.maxTokensPerMicrobatch });
 

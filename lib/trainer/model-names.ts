@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { ModelNames } from "../adapters/index.js";
-import { readRunConfig } from "./run-folder.js";
+import { readRunConfig } from "../report/run-files.js";
 
 /**
  * A branch on the hub moves; a run that goes on must not. So the run's config.yaml gets the commits that model and

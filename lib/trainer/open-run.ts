@@ -10,6 +10,7 @@ import { namesToResume, withCommits } from "./model-names.js";
 import { firstProfiled, Profiler } from "./profiler.js";
 import { findResumePoint, type ResumePoint, resumeRun } from "./resume.js";
 import type { OpenRun, RunHost } from "./run.js";
+import { noteData, noteEnvironment } from "./run-environment.js";
 import { claimRunFolder, clearRunFolder, writeRunConfig } from "./run-folder.js";
 import { RunLock } from "./run-lock.js";
 import { makeParts, sameSchedule } from "./run-parts.js";
@@ -89,6 +90,8 @@ async function startRun(
   const { resume, overwriteOutputDir, profile, profileSteps, ...lasting } = config;
   const { maxTokensPerMicrobatch } = session;
   await writeRunConfig(outputDir, withCommits({ ...lasting, outputDir, maxTokensPerMicrobatch }, source.names));
+  await noteEnvironment(run);
+  await noteData(run);
   run.profiler = makeProfiler(run);
   return run;
 }

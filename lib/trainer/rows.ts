@@ -1,11 +1,11 @@
 import type { Row } from "../data/datasets/index.js";
 import { type EncodedRow, encodeRows } from "../data/encode-rows.js";
+import { RandomStream } from "../data/random.js";
 import { VlmR1Error } from "../errors/index.js";
 import { augmentPicture } from "../processing/augment.js";
 import type { Processor } from "../processing/index.js";
 import type { Place } from "./data-order.js";
 import type { StepContext } from "./objective.js";
-import { RandomStream } from "./random.js";
 
 export interface PlacedRow extends EncodedRow {
   place: Place;

@@ -1,34 +1,41 @@
-import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
+import { mkdir, readdir, realpath, rm } from "node:fs/promises";
 import { join, sep } from "node:path";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { replaceFile } from "../files/index.js";
+import {
+  AFTER_FILE,
+  BEFORE_FILE,
+  COMPLETIONS_FILE,
+  CONFIG_FILE,
+  DATA_FILE,
+  ENVIRONMENT_FILE,
+  METRICS_FILE,
+  REPORT_FILE,
+  RUN_FILE,
+  type RunFile,
+  readRunFile,
+  SUMMARY_FILE,
+  WARNINGS_FILE,
+} from "../report/run-files.js";
 import { WANDB_FILE } from "../report/wandb.js";
 import { BEST_FILE } from "./best-checkpoint.js";
 import { type Checkpoint, listCheckpoints } from "./checkpoint.js";
 
-export type RunStatus = "running" | "interrupted" | "failed" | "finished";
-
-export interface RunFile {
-  status: RunStatus;
-  step: number;
-  totalSteps: number;
-  /** Why it ended before its last step, where it was not for an error or a signal. */
-  reason?: string;
-}
-
-const RUN_FILE = "run.json";
-export const CONFIG_FILE = "config.yaml";
 /** What a run writes; nothing else in the folder is ever removed. */
 const OWN_FILES = [
   RUN_FILE,
   CONFIG_FILE,
-  "metrics.jsonl",
-  "completions.jsonl",
-  "before.json",
-  "after.json",
-  "summary.json",
+  METRICS_FILE,
+  COMPLETIONS_FILE,
+  WARNINGS_FILE,
+  ENVIRONMENT_FILE,
+  DATA_FILE,
+  BEFORE_FILE,
+  AFTER_FILE,
+  SUMMARY_FILE,
+  REPORT_FILE,
   BEST_FILE,
   WANDB_FILE,
   TRACE_FILE,
@@ -36,16 +43,6 @@ const OWN_FILES = [
 const OWN_FOLDERS = ["checkpoints"];
 /** TensorBoard's files, whose names have the time in them. */
 const OWN_NAMES = /^events\.out\.tfevents\./;
-
-/** What lies in a run's folder; undefined where no run was. */
-export async function readRunFile(folder: string): Promise<RunFile | undefined> {
-  try {
-    return JSON.parse(await readFile(join(folder, RUN_FILE), "utf8")) as RunFile;
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw fromSystem(error, "read", join(folder, RUN_FILE));
-  }
-}
 
 export async function writeRunFile(folder: string, run: RunFile): Promise<void> {
   await writeWhole(join(folder, RUN_FILE), `${JSON.stringify(run)}\n`);
@@ -97,17 +94,6 @@ function writeWhole(path: string, text: string): Promise<void> {
   return replaceFile(path, { what: "write" }, (file) => file.writeFile(text));
 }
 
-/** The fields that a run began with, as they are called in files; none where there is no such file. */
-export async function readRunConfig(folder: string): Promise<Readonly<Record<string, unknown>>> {
-  const path = join(folder, CONFIG_FILE);
-  try {
-    return (parse(await readFile(path, "utf8")) ?? {}) as Record<string, unknown>;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
-    throw fromSystem(error, "read", path);
-  }
-}
-
 async function occupied(folder: string, checkpoints: readonly Checkpoint[]): Promise<VlmR1Error> {
   const run = await readRunFile(folder);
   const step = checkpoints.at(-1)?.step;
@@ -119,7 +105,7 @@ async function occupied(folder: string, checkpoints: readonly Checkpoint[]): Pro
   const of = run === undefined ? "" : ` of ${run.totalSteps}`;
   return new VlmR1Error("ERR_STATE", `${folder} holds an interrupted run, saved at step ${step}${of}`, {
     hint:
-      `Go on with it by --config ${join(folder, "config.yaml")} --resume, ` +
+      `Go on with it by --config ${join(folder, CONFIG_FILE)} --resume, ` +
       "or start anew with --overwrite-output-dir.",
   });
 }

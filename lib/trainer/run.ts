@@ -1,10 +1,11 @@
 import type { RunEnd } from "../report/index.js";
+import type { RunStatus } from "../report/run-files.js";
 import type { Checkpoint, TrainerState } from "./checkpoint.js";
 import type { RunEvents } from "./events.js";
 import type { LoopParts } from "./loop.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Profiler } from "./profiler.js";
-import { type RunStatus, writeRunFile } from "./run-folder.js";
+import { writeRunFile } from "./run-folder.js";
 import type { RunLock } from "./run-lock.js";
 import type { Session } from "./session.js";
 import type { Watch } from "./watch.js";

@@ -48,6 +48,11 @@ function bars({ before, after }, x, y, width) {
   ];
 }
 
+/** The first answer to a row in a run's before.json or after.json. */
+function completionOf({ answers }, { id }) {
+  return answers.find((answer) => answer.id === id && answer.sample === 0).completion;
+}
+
 async function card(row, before, after, x, y) {
   const bytes = (await readFile(join(root, "examples/food", row.image))).toString("base64");
   const expected = answerOf(row.conversations[1].value);
@@ -65,8 +70,8 @@ async function card(row, before, after, x, y) {
     text(x + 96, y + 14, question, { size: 12 }),
     text(x + 96, y + 36, "truth", { size: 12, fill: COLOURS.faint }),
     text(x + 146, y + 36, expected),
-    ...line("before", before.answers[row.id].completion, y + 57),
-    ...line("after", after.answers[row.id].completion, y + 78),
+    ...line("before", completionOf(before, row), y + 57),
+    ...line("after", completionOf(after, row), y + 78),
   ];
 }
 

@@ -41,6 +41,8 @@ test("killed 25 times, at its start, between, in checkpoints and in evaluations,
     ["checkpoints/step-000030/trainer.json", (text) => text.replace('"updates":', '"updates":1')],
     ["metrics.jsonl", (text) => `${text}${text.trimEnd().split("\n").at(-1)}\n`],
     ["completions.jsonl", (text) => text.replace('"advantage":', '"advantage":1')],
+    ["warnings.jsonl", (text) => text.replace("held-out rows", "other rows")],
+    ["environment.json", (text) => text.replace('"from_step": 0', '"from_step": 1')],
   ];
   for (const [name, change] of changes) {
     const other = join(folder, name.replaceAll("/", "-"));

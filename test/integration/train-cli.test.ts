@@ -72,6 +72,16 @@ describe("train", () => {
     ]) {
       expect(existsSync(join(out, name))).toBe(true);
     }
+    const compared = await runCli(["compare", out, "--json"]);
+    const { before, after } = json(join(out, "summary.json")) as Record<"before" | "after", { reward: number }>;
+    expect(jsonLines(compared.stdout)).toEqual([
+      expect.objectContaining({
+        ...{ labels: ["before", "after"], rows: 8 },
+        scores: expect.arrayContaining([
+          expect.objectContaining({ name: "reward", first: before.reward, second: after.reward }),
+        ]),
+      }),
+    ]);
     const again = await runCli(train(...evaluation));
     expect(again.code).toBe(1);
     expect(again.stderr).toContain("finished run");
@@ -190,6 +200,8 @@ const scoreNames = {
   format_rate: expect.any(Number),
 };
 
+const tables = { classes: expect.any(Array), confusion: expect.any(Array), numbers: expect.any(Object) };
+
 test("sft writes a model that eval scores", async () => {
   const model = join(folder, "model");
   const args = ["--model", MODEL, "--dataset", dataset("train", 6), "--device=cpu", "--augment", "--max-steps", "2"];
@@ -203,7 +215,7 @@ test("sft writes a model that eval scores", async () => {
     ...["--answers", answers, "--eval-batch-size", "2", "--json"],
   ]);
   expect(scored.code).toBe(0);
-  expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object) }]);
+  expect(jsonLines(scored.stdout)).toEqual([{ rows: 5, ...scoreNames, metrics: expect.any(Object), ...tables }]);
   expect(jsonLines(readFileSync(answers, "utf8"))).toHaveLength(5);
 });
 
@@ -224,6 +236,7 @@ test("eval samples the answers that the run's own evaluations would, and says th
     rows: 4,
     ...after,
     metrics: expect.objectContaining({ eval_reward_best: expect.anything() }),
+    ...tables,
   });
   const written = jsonLines(readFileSync(answers, "utf8"));
   expect(written.map(({ sample }) => sample)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
@@ -236,7 +249,7 @@ test("eval samples the answers that the run's own evaluations would, and says th
 test("a held-out split is scored before and after, is never trained on, and stays the same when the run goes on", async () => {
   const outputDir = newRun();
   const read = (name: string) => JSON.parse(readFileSync(join(outputDir, name), "utf8")) as Record<string, unknown>;
-  const idsIn = (name: string) => Object.keys(read(name).answers as object).sort();
+  const idsIn = (name: string) => (read(name).answers as { id: string }[]).map(({ id }) => id).sort();
   // Rows of one picture stay together: eight of as many pictures.
   const all = JSON.parse(readFileSync(dataset("train", 400), "utf8")) as { image: string }[];
   const rows = all.filter(({ image }, index) => all.findIndex((other) => other.image === image) === index).slice(0, 8);

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { RandomStream } from "../../lib/data/random.js";
 import type { AccumulateArgs } from "../../lib/engine/native-loss-types.js";
 import type {
   AbortFlag,
@@ -13,7 +14,6 @@ import type {
   StepArgs,
   StepResult,
 } from "../../lib/engine/native-types.js";
-import { RandomStream } from "../../lib/trainer/random.js";
 import { fakeAddon } from "./fake-addon.js";
 import { NOTHING_CLIPPED } from "./loss.js";
 

@@ -31,7 +31,7 @@ export function describeProblem({ file, place, id, message }: RowProblem): strin
 const NAMED = 5;
 
 /** The first ids, and how many rows there are beside them. */
-export function listIds(rows: readonly Row[]): string {
+export function listIds(rows: readonly Pick<Row, "id">[]): string {
   const named = rows.slice(0, NAMED).map(({ id }) => id);
   return named.join(", ") + (rows.length > NAMED ? ` and ${rows.length - NAMED} more` : "");
 }

@@ -1,7 +1,7 @@
 import type { Row } from "./row.js";
 
-export interface UniqueRows {
-  rows: Row[];
+export interface UniqueRows<T extends { id: string } = Row> {
+  rows: T[];
   /** Rows whose id another row had before, as they are called now. */
   renamed: { from: string; to: string }[];
 }
@@ -11,7 +11,7 @@ export interface UniqueRows {
  * id keeps it, later ones get `#2`, `#3` … behind; `raw` keeps what the file says. Two files whose rows are numbered
  * alike are nothing unusual, so this is no reason to refuse them.
  */
-export function withUniqueIds(rows: readonly Row[]): UniqueRows {
+export function withUniqueIds<T extends { id: string } = Row>(rows: readonly T[]): UniqueRows<T> {
   const all = new Set(rows.map(({ id }) => id));
   const used = new Set<string>();
   /** By id: the number that its last namesake got. */

@@ -1,6 +1,9 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { summaryOf } from "../../../lib/cli/summary.js";
+import { loadBefore, saveBefore, summaryOf } from "../../../lib/cli/summary.js";
 import { type Evaluation, formatSample, pickSamples, recordOf, scoreTable } from "../../../lib/eval/index.js";
+import { temporaryFolder } from "../../support/temporary.js";
 import { rows } from "../../support/training.js";
 
 const scores = (reward: number, share: number) => ({
@@ -27,7 +30,7 @@ function evaluation(count: number, text: string): Evaluation {
 }
 
 test("samples are spread over the held-out set, each with both answers", () => {
-  const samples = pickSamples(recordOf(evaluation(60, "before")), evaluation(60, "after"), 6);
+  const samples = pickSamples(recordOf(evaluation(60, "before")), recordOf(evaluation(60, "after")), 6);
   expect(samples.map(({ picture }) => picture)).toEqual([5, 14, 28, 37, 42, 51].map((n) => `studio/${n}.png`));
   expect(samples[0]).toMatchObject({
     question: "question 5",
@@ -41,7 +44,7 @@ test("samples are spread over the held-out set, each with both answers", () => {
     "  before    before 5",
     "  after     two ⏎ lines",
   ]);
-  expect(pickSamples(recordOf(evaluation(2, "a")), evaluation(2, "b"), 6)).toHaveLength(2);
+  expect(pickSamples(recordOf(evaluation(2, "a")), recordOf(evaluation(2, "b")), 6)).toHaveLength(2);
 });
 
 test("the table shows changes with their sign", () => {
@@ -69,4 +72,23 @@ test("the summary has the names that are promised, and the largest difference of
     train_seconds: 12.3,
     max_sampling_logp_difference: 0.25,
   });
+});
+
+test("a run that goes on has its first evaluation again; one that cannot be read is told of and stops nothing", async () => {
+  const folder = temporaryFolder();
+  let stderr = "";
+  const write = (text: string) => {
+    stderr += text;
+    return true;
+  };
+  const { signal } = new AbortController();
+  const load = () => loadBefore(folder, { version: "", signal, stdout: { write }, stderr: { write }, env: {} });
+  expect(await load()).toBeUndefined();
+  const record = recordOf(evaluation(3, "before"));
+  await saveBefore(folder, record);
+  expect(await load()).toEqual(record);
+  expect(stderr).toBe("");
+  writeFileSync(join(folder, "before.json"), '{"scores": {}, "answers": {"row-0": {"completion": "", "reward": 1}}}');
+  expect(await load()).toBeUndefined();
+  expect(stderr).toMatch(/^warning: there will be no comparison with the model before this run: .*older version/);
 });

@@ -5,6 +5,9 @@ import {
   type EvaluateOptions,
   evaluate,
   evaluationMetricNames,
+  knownAnswers,
+  type RecordedAnswer,
+  recordedAnswer,
 } from "../../../lib/eval/index.js";
 import { metricsOf } from "../../../lib/eval/metrics.js";
 import type { Processor } from "../../../lib/processing/index.js";
@@ -53,11 +56,12 @@ const options: EvaluateOptions = {
 };
 
 /** Answers to rows, by the rewards that they got. */
-function answered(rewards: readonly (number | null)[][]): EvaluatedAnswer[] {
+function answered(rewards: readonly (number | null)[][]): RecordedAnswer[] {
   return rows(rewards.length).flatMap((row, index) =>
     (rewards[index] as (number | null)[]).map((reward, sample) => {
       const right = { nameRight: false, numberRight: false, formatRight: false };
-      return { row, sample, completion: "", rewards: {}, reward, ...right, tokens: 1 + index, finishReason: "stop" };
+      const told = { row, sample, completion: "", rewards: {}, reward, tokens: 1 + index, finishReason: "stop" };
+      return recordedAnswer({ ...told, ...right } as EvaluatedAnswer);
     }),
   );
 }
@@ -105,6 +109,27 @@ describe("several answers per question", () => {
       return { said: answers.map(({ row, completion }) => [row.id, completion]), metrics };
     };
     expect(await said(1)).toEqual(await said(5));
+  });
+
+  test("are the same where an earlier evaluation gave some of them", async () => {
+    const whole = await evaluate(parts(5).all, options);
+    // All answers to the fourth question, and not all to the second one.
+    const told = whole.answers
+      .map(recordedAnswer)
+      .filter(({ id, sample }) => id === "row-3" || id + sample === "row-10");
+    const { all, calls } = parts(5);
+    const known = knownAnswers(told, all.rows, { rewards: ["value"], numGenerations: 3 });
+    expect([...known.keys()]).toEqual(["row-3"]);
+    const news: string[] = [];
+    const onAnswers = (answers: readonly EvaluatedAnswer[]) => void news.push(...answers.map(({ row }) => row.id));
+    expect(await evaluate(all, { ...options, known, onAnswers })).toEqual(whole);
+    expect(calls).toEqual([
+      { firstRow: 0, prompts: 2, n: 3 },
+      { firstRow: 4, prompts: 1, n: 3 },
+    ]);
+    expect(news).toEqual(["row-0", "row-1", "row-4"].flatMap((id) => [id, id, id]));
+    const fewer = { rewards: ["value"], numGenerations: 1 };
+    expect(() => knownAnswers(told, all.rows, fewer)).toThrow("row row-3 has 3 answers, not 1");
   });
 
   test("have a mean, a best, and a spread by question", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { RandomStream } from "../../../lib/data/random.js";
 import { AUGMENT_LIMITS, augment, augmentPicture } from "../../../lib/processing/augment.js";
 import { decodeImage, type RgbImage } from "../../../lib/processing/index.js";
-import { RandomStream } from "../../../lib/trainer/random.js";
 import { goldenPath } from "../../support/golden.js";
 
 const STILL = { shift: 0, minScale: 1, maxScale: 1, flip: 0, colour: 0 };

@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { JsonlReporter } from "../../../lib/report/index.js";
@@ -70,7 +70,7 @@ test("a completion may hold any character, and a record of many megabytes is kep
   const before = readFileSync(path, "utf8").trimEnd().split("\n");
   await new JsonlReporter(outputDir, { completions: true }).onStart({ ...base, outputDir, firstStep: 2 });
   expect(readFileSync(path, "utf8")).toBe(`${before.slice(0, 40).join("\n")}\n`);
-  expect(readdirSync(outputDir).sort()).toEqual(["completions.jsonl", "metrics.jsonl"]);
+  expect(readdirSync(outputDir).sort()).toEqual(["completions.jsonl", "metrics.jsonl", "warnings.jsonl"]);
 });
 
 test("an evaluation that is made again after a run went on has one line", async () => {
@@ -86,4 +86,42 @@ test("an evaluation that is made again after a run went on has one line", async 
   await again.onEvaluation(1, { eval_reward: 2 });
   const lines = readFileSync(join(outputDir, "metrics.jsonl"), "utf8").trimEnd().split("\n").slice(1);
   expect(lines).toEqual(['{"step":1,"eval_reward":1}', '{"step":1,"eval_reward":2}']);
+});
+
+test("warnings have the steps that were done; those of a step that is made again are told once", async () => {
+  const outputDir = temporaryFolder();
+  const lines = () => {
+    const text = readFileSync(join(outputDir, "warnings.jsonl"), "utf8");
+    return text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as unknown);
+  };
+  const reporter = new JsonlReporter(outputDir, { completions: false });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  await reporter.onWarning("left out: a");
+  await reporter.onStep(step(1, {}));
+  await reporter.onWarning("odd\n寿司");
+  await reporter.onStep(step(2, {}));
+  await reporter.onWarning("late");
+  const again = new JsonlReporter(outputDir, { completions: false });
+  await again.onStart({ ...base, outputDir, firstStep: 1 });
+  await again.onWarning("odd\n寿司");
+  await again.onWarning("another");
+  expect(lines()).toEqual([
+    { step: 0, message: "left out: a" },
+    { step: 1, message: "odd\n寿司" },
+    { step: 1, message: "another" },
+  ]);
+  await new JsonlReporter(outputDir, { completions: false }).onStart({ ...base, outputDir, firstStep: 0 });
+  expect(lines()).toEqual([]);
+});
+
+test("a warning that cannot be written is no error of its own", async () => {
+  const outputDir = temporaryFolder();
+  const reporter = new JsonlReporter(outputDir, { completions: false });
+  await reporter.onStart({ ...base, outputDir, firstStep: 0 });
+  rmSync(join(outputDir, "warnings.jsonl"));
+  mkdirSync(join(outputDir, "warnings.jsonl"));
+  await expect(reporter.onWarning("no room")).resolves.toBeUndefined();
 });

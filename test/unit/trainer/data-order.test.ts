@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { permutation, RandomStream } from "../../../lib/data/random.js";
 import { DataOrder } from "../../../lib/trainer/data-order.js";
-import { permutation, RandomStream } from "../../../lib/trainer/random.js";
 
 test("every epoch is a permutation, each another one, and the same for the same seed", () => {
   fc.assert(

@@ -1,0 +1,98 @@
+import {
+  type ClassScores,
+  type ConfidenceInterval,
+  type ConfusionCount,
+  confusions,
+  type NumberCalibration,
+} from "../eval/index.js";
+import { formatTable } from "../report/format.js";
+
+/** Lines of the tables that go deeper than the scores; a table that has more than `top` lines is cut. */
+export function classLines(classes: readonly ClassScores[], top: number): string[] {
+  const head = ["class", "rows", "reward", "right name", "95 %", "right number", "95 %"];
+  const lines = classes
+    .slice(0, top)
+    .map(({ name, rows, reward, rightName, rightNumber }) => [
+      excerpt(name, NAME),
+      String(rows),
+      reward === null ? "–" : reward.toFixed(3),
+      percent(rightName.value),
+      range(rightName),
+      percent(rightNumber.value),
+      range(rightNumber),
+    ]);
+  return [...formatTable([head, ...lines]), ...rest(classes.length, top, "classes")];
+}
+
+export function confusionLines(counts: readonly ConfusionCount[], top: number): string[] {
+  const wrong = confusions(counts);
+  if (wrong.length === 0) return ["no name was confused with another"];
+  const head = ["expected", "answered", "answers", "of these"];
+  const lines = wrong
+    .slice(0, top)
+    .map(({ expected, answered, count, share }) => [
+      excerpt(expected, NAME),
+      answered === null ? "(no answer)" : excerpt(answered, NAME),
+      String(count),
+      percent(share),
+    ]);
+  return [...formatTable([head, ...lines]), ...rest(wrong.length, top, "confusions")];
+}
+
+export function numberLines(numbers: NumberCalibration): string[] {
+  const { expected, pairs, missing, surplus, medianRelativeError, within, bias, pearsonLog, spearman, bins } = numbers;
+  const or = (value: number | null, text: (value: number) => string) => (value === null ? "–" : text(value));
+  const facts = [
+    ["numbers expected", String(expected)],
+    ["  answered", String(pairs)],
+    ["  missing", String(missing)],
+    ["  answered beyond these", String(surplus)],
+    ["median relative error", or(medianRelativeError, percent)],
+    ...within.map(({ error, share }) => [`within ${100 * error} %`, percent(share)]),
+    ["median answered / expected", or(bias, (value) => value.toFixed(3))],
+    ["correlation of logarithms", or(pearsonLog, (value) => value.toFixed(3))],
+    ["correlation of ranks", or(spearman, (value) => value.toFixed(3))],
+  ];
+  const head = ["expected", "numbers", "answered", "median expected", "median answered", "middle half"];
+  const table = bins.map(({ from, to, expected: count, answered, medianExpected, medianAnswered, quartiles }) => [
+    from === to ? short(from) : `${short(from)} – ${short(to)}`,
+    String(count),
+    String(answered),
+    short(medianExpected),
+    or(medianAnswered, short),
+    quartiles === null ? "–" : quartiles.map(short).join(" – "),
+  ]);
+  return [...formatTable(facts), "", ...formatTable([head, ...table])];
+}
+
+/** "83.3 %", from a share of 1. */
+export function percent(value: number): string {
+  return `${(100 * value).toFixed(1)} %`;
+}
+
+/** Columns of a name in a table. */
+const NAME = 40;
+
+/** The text on one line, and at most `length` characters of it. Models may write what would move a terminal's cursor. */
+export function excerpt(text: string, length: number): string {
+  const line = text
+    .replace(/\s*\n\s*/g, " ⏎ ")
+    .replace(/\t/g, " ")
+    .replace(/\p{Cc}/gu, "\ufffd");
+  const characters = [...line];
+  if (characters.length > length) return `${characters.slice(0, length - 1).join("")}…`;
+  return line === "" ? "(nothing)" : line;
+}
+
+function range({ low, high }: ConfidenceInterval): string {
+  return `${(100 * low).toFixed(0)} – ${(100 * high).toFixed(0)} %`;
+}
+
+export function rest(count: number, top: number, what: string): string[] {
+  return count > top ? [`… and ${count - top} more ${what} (--top)`] : [];
+}
+
+/** Four digits that count. */
+function short(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : "too large";
+}
