@@ -1,88 +1,77 @@
-import { addAbortSignal } from "node:stream";
-import { text as readAll } from "node:stream/consumers";
 import type { Command } from "commander";
-import { z } from "zod";
-import {
-  addConfigFlags,
-  maxNumSeqsField,
-  modelFields,
-  profileField,
-  readCommandConfig,
-  samplingFields,
-  seedField,
-} from "../config/index.js";
+import { addConfigFlags, readCommandConfig } from "../config/index.js";
 import type { GenerateProgress, NativeCompletion } from "../engine/index.js";
-import { fromSystem, throwIfAborted, usageError } from "../errors/index.js";
-import { type Message, type Processor, type Prompt, placeImages, resolveSampling } from "../processing/index.js";
+import { usageError } from "../errors/index.js";
+import { type Message, type Processor, type Prompt, placeImages } from "../processing/index.js";
+import { AnswerWriter } from "./answer-writer.js";
+import { chat } from "./chat.js";
+import { completionJson } from "./completion-json.js";
 import type { CliContext } from "./context.js";
+import { answerFile } from "./generate-batch.js";
+import { checkModes, type GenerateConfig, generateSchema, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
 import { printJson, StatusLine } from "./output.js";
-
-const Schema = z.object({
-  ...modelFields,
-  prompt: z.string().optional().describe("the question; <image> marks where a picture stands; - reads standard input"),
-  image: z.array(z.string()).default([]).describe("pictures, in the order in which the prompt speaks of them"),
-  system: z.string().optional().describe("system message"),
-  n: z.int().min(1).max(4096).default(1).describe("completions of the same prompt"),
-  maxNewTokens: z.int().min(1).default(256).describe("longest completion in tokens"),
-  ...samplingFields,
-  ...maxNumSeqsField,
-  ...seedField,
-  ...profileField(),
-});
-
-type Config = z.output<typeof Schema>;
+import { isTerminal, readStandardInput } from "./standard-input.js";
 
 export function register(program: Command, context: CliContext): void {
   const command = program
     .command("generate")
-    .description("answer a prompt, with pictures or without")
-    .argument("[prompt]", "the question, where --prompt is not given")
+    .description("answer a prompt, with pictures or without, a file of prompts, or a conversation")
+    .argument("[prompt]", "the question, where --prompt is not given (default: standard input)")
     .option(
       "--json",
-      "print one JSON object per completion: text, token_ids, logprobs, finish_reason, prompt_token_ids",
+      "print one JSON object per completion: text, token_ids, logprobs, finish_reason, prompt_token_ids; " +
+        "with --chat per turn",
     );
-  addConfigFlags(command, Schema);
+  addConfigFlags(command, generateSchema);
   command.addHelpText(
     "after",
-    '\nExample:\n  vlmr1-native generate --model DIR --image dish.jpg --prompt "What is this?"',
+    '\nExamples:\n  vlmr1-native generate --model DIR --image dish.jpg --prompt "What is this?"\n' +
+      "  vlmr1-native generate --model DIR --chat\n" +
+      "  vlmr1-native generate --model DIR --prompts-file questions.jsonl --json > answers.jsonl",
   );
   command.action(async (argument: string | undefined, options: { json?: boolean }) => {
-    const config = await readCommandConfig(command, Schema);
-    await generate(config, await promptText(config, argument, context), options.json === true, context);
+    const config = await readCommandConfig(command, generateSchema);
+    const json = options.json === true;
+    const given = givenPrompt(config, argument);
+    checkModes(config, given);
+    if (config.chat) return chat(config, given, json, context);
+    if (config.promptsFile !== undefined) return answerFile(config, config.promptsFile, json, context);
+    await generate(config, await promptText(given, config, context), json, context);
   });
 }
 
-async function promptText(
-  { prompt: flag, image, profile }: Config,
-  argument: string | undefined,
-  { signal }: CliContext,
-): Promise<string> {
-  if (flag !== undefined && argument !== undefined) {
+function givenPrompt({ prompt }: GenerateConfig, argument: string | undefined): string | undefined {
+  if (prompt !== undefined && argument !== undefined) {
     throw usageError("the prompt was given twice: as --prompt and as an argument", "Quote a prompt that has spaces.");
   }
-  const text = flag ?? argument;
-  if (text === undefined) {
-    const hint = 'Give --prompt "…", or --prompt - to read standard input.';
-    throw usageError("there is no prompt", hint + takenPrompt(image, profile));
-  }
-  if (text !== "-") return text;
-  try {
-    return await readAll(addAbortSignal(signal, process.stdin));
-  } catch (error) {
-    throwIfAborted(signal);
-    throw fromSystem(error, "read", "standard input");
-  }
+  return prompt ?? argument;
+}
+
+/** Standard input as it is for `-`; where there is no prompt, without the line's end that `echo` writes. */
+async function promptText(
+  given: string | undefined,
+  { image, profile }: GenerateConfig,
+  { signal }: CliContext,
+): Promise<string> {
+  if (given !== undefined && given !== "-") return given;
+  if (given === "-") return readStandardInput(signal);
+  const hint = 'Give --prompt "…", write it to standard input, or go on asking with --chat.';
+  const taken = takenPrompt(image, profile);
+  if (isTerminal()) throw usageError("there is no prompt", hint + taken);
+  const text = (await readStandardInput(signal)).replace(/\r?\n$/, "");
+  if (text === "") throw usageError("there is no prompt, and standard input is empty", hint + taken);
+  return text;
 }
 
 /** The shell's words behind --image are pictures up to the next flag, the one behind --profile is its file. */
-function takenPrompt(image: readonly string[], profile: Config["profile"]): string {
+function takenPrompt(image: readonly string[], profile: GenerateConfig["profile"]): string {
   if (image.length > 1) return ` "${image.at(-1)}" was taken for a picture: a prompt goes before --image.`;
   if (typeof profile !== "string") return "";
   return ` "${profile}" was taken for the profile's file: a prompt goes before --profile.`;
 }
 
-async function generate(config: Config, text: string, json: boolean, context: CliContext): Promise<void> {
+async function generate(config: GenerateConfig, text: string, json: boolean, context: CliContext): Promise<void> {
   const { signal } = context;
   const turns: { role: Message["role"]; text: string }[] = [{ role: "user", text }];
   if (config.system !== undefined) turns.unshift({ role: "system", text: config.system });
@@ -97,14 +86,14 @@ async function generate(config: Config, text: string, json: boolean, context: Cl
     const completions = await complete(request);
     const tokenIds = [...prompt.tokens];
     for (const [index, completion] of completions.entries()) {
-      if (json) printJson(context, toJson(opened.processor, completion, tokenIds));
+      if (json) printJson(context, completionJson(opened.processor, completion, tokenIds));
       else printText(opened.processor, completion, index, completions.length, context);
     }
   });
 }
 
 interface Request {
-  config: Config;
+  config: GenerateConfig;
   opened: Opened;
   prompt: Prompt;
   context: CliContext;
@@ -113,31 +102,15 @@ interface Request {
 /** Writes the one completion as it is drawn. When it is interrupted, what there is stays, and its line is ended. */
 async function streamText(request: Request): Promise<void> {
   const { opened, context } = request;
-  const { tokenizer } = opened.processor;
-  const decoder = tokenizer.stream({ skipSpecialTokens: true });
-  let shown = 0;
-  let wrote = false;
-  const write = (text: string) => {
-    if (text === "") return;
-    wrote = true;
-    context.stdout.write(text);
-  };
-  const push = (tokens: Iterable<number>) => {
-    for (const token of tokens) {
-      shown += 1;
-      write(decoder.push(token));
-    }
-  };
+  const writer = new AnswerWriter(opened.processor.tokenizer, (text) => context.stdout.write(text));
   try {
-    const [completion] = await sample(request, ({ news }) => push(news.map(({ token }) => token)));
-    // Reports come now and then; the last one may be behind the end.
-    push(completion?.tokens.subarray(shown) ?? []);
-    write(decoder.end());
+    const [completion] = await sample(request, writer.report);
+    writer.finish(completion?.tokens ?? new Int32Array());
     context.stdout.write("\n");
     if (completion?.finishReason === "length") context.stderr.write("note: cut at --max-new-tokens\n");
   } catch (error) {
-    write(decoder.end());
-    if (wrote) context.stdout.write("\n");
+    writer.end();
+    if (writer.text !== "") context.stdout.write("\n");
     throw error;
   }
 }
@@ -159,28 +132,17 @@ async function sample(
   { config, opened, prompt, context }: Request,
   onProgress: (progress: GenerateProgress) => void,
 ): Promise<NativeCompletion[]> {
-  const { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens, n, maxNumSeqs, seed } = config;
-  const given = { temperature, topK, topP, minP, repetitionPenalty, maxNewTokens };
+  const { n, maxNumSeqs, seed } = config;
   const [completions = []] = await opened.model.generate({
     prompts: [prompt],
     n,
     maxRows: maxNumSeqs,
     seed,
-    sampling: resolveSampling(opened.processor.generation, given),
+    sampling: samplingOf(config, opened.processor),
     signal: context.signal,
     onProgress,
   });
   return completions;
-}
-
-function toJson(processor: Processor, completion: NativeCompletion, promptTokenIds: number[]): unknown {
-  return {
-    text: processor.tokenizer.decode(completion.tokens, { skipSpecialTokens: true }),
-    token_ids: [...completion.tokens],
-    logprobs: [...completion.logProbs],
-    finish_reason: completion.finishReason,
-    prompt_token_ids: promptTokenIds,
-  };
 }
 
 function printText(

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import type * as StandardInput from "../../../lib/cli/standard-input.js";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
@@ -17,6 +18,13 @@ vi.mock("../../../lib/engine/load.js", async (original) => ({
   loadAddon: () => addon,
 }));
 
+const stdin = vi.hoisted(() => ({ text: undefined as string | undefined }));
+vi.mock("../../../lib/cli/standard-input.js", async (original) => ({
+  ...(await original<typeof StandardInput>()),
+  isTerminal: () => stdin.text === undefined,
+  readStandardInput: async () => stdin.text,
+}));
+
 const MODEL = goldenPath("qwen2_5_vl_a");
 
 function use(options: FakeOptions = {}) {
@@ -27,7 +35,10 @@ function argsOf<T>(verb: string): T[] {
   return addon.calls.filter((call) => call.verb === verb).map(({ args }) => args as T);
 }
 
-beforeEach(() => use());
+beforeEach(() => {
+  use();
+  stdin.text = undefined;
+});
 
 describe("generate", () => {
   it("prints the machine form", async () => {
@@ -113,6 +124,28 @@ describe("generate", () => {
     );
   });
 
+  it.each([
+    [[], "what?\n", "what?"],
+    [[], "two\nlines\r\n", "two\nlines"],
+    [["-"], "as it is\n", "as it is\n"],
+    [["--prompt", "-"], "as it is\n", "as it is\n"],
+    [["--prompt", "given"], "not read", "given"],
+  ])("with %j and %j on standard input asks %j", async (args, text, expected) => {
+    stdin.text = text;
+    const { code, stdout } = await runCli(["generate", "--model", MODEL, "--json", ...args]);
+    expect(code).toBe(0);
+    const prompt = (await Tokenizer.load(MODEL)).decode(jsonLines(stdout)[0]?.prompt_token_ids as number[]);
+    expect(prompt).toContain(`<|im_start|>user\n${expected}<|im_end|>`);
+  });
+
+  it("says that there is no prompt where standard input is empty", async () => {
+    stdin.text = "\n";
+    const { code, stderr } = await runCli(["generate", "--model", MODEL, "--image", "a.png", "What?"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("there is no prompt, and standard input is empty");
+    expect(stderr).toContain('"What?" was taken for a picture');
+  });
+
   describe("one answer", () => {
     const args = ["generate", "--model", MODEL, "--prompt", "x"];
     const written: string[] = [];
@@ -195,6 +228,11 @@ describe("generate", () => {
     [["--model", MODEL, "--image", "a.png", "What?"], 2, '"What?" was taken for a picture'],
     [["--model", MODEL, "--profile", "What?"], 2, '"What?" was taken for the profile\'s file'],
     [["--model", MODEL, "--prompt", "x", "y"], 2, "given twice"],
+    [["--model", MODEL, "--chat", "--n", "2"], 2, "one answer"],
+    [["--model", MODEL, "--chat", "-"], 2, "reads standard input itself"],
+    [["--model", MODEL, "--chat", "--prompts-file", "x"], 2, "exclude each other"],
+    [["--model", MODEL, "--prompts-file", "x", "y"], 2, "--prompts-file and a prompt exclude each other"],
+    [["--model", MODEL, "--prompts-file", "none.jsonl"], 1, "cannot read the prompts none.jsonl"],
     [["--model", MODEL, "--prompt", "x", "--top-p", "2"], 2, "top_p (from --top-p): expected at most 1, got 2"],
     [["--model", MODEL, "--prompt", "x", "--tempreature", "1"], 2, "Did you mean --temperature?"],
     [["--model", MODEL, "--prompt", "<image>"], 1, "1 <image> markers, but 0 pictures"],
