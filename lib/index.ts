@@ -1,7 +1,8 @@
 export * from "./config/index.js";
 export * from "./data/convert/index.js";
+export * from "./data/crawl/index.js";
 export * from "./data/datasets/index.js";
-export { type DataStatistics, dataStatistics, type Histogram, histogram } from "./data/statistics.js";
+export { type DataStatistics, dataStatistics, type Histogram } from "./data/statistics.js";
 export * from "./engine/index.js";
 export * from "./errors/index.js";
 export {
@@ -39,7 +40,9 @@ export {
   type LossResult,
   type TokenRows,
 } from "./losses/index.js";
+export { pagePolicy, renderPage } from "./page/html.js";
 export * from "./page/index.js";
+export { type ServeRunsOptions, serveRuns } from "./page/server/serve-runs.js";
 export * from "./processing/index.js";
 export type { RewardContext, RewardFunction, RewardImage, RewardValue } from "./rewards/index.js";
 export * as rewards from "./rewards/index.js";

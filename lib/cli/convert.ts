@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { type ConvertConfig, convertSchema } from "../config/convert-schema.js";
+import { type ConvertConfig, conversionOf, convertSchema } from "../config/convert-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
-import { type ConvertReport, type ConvertResult, convertData } from "../data/convert/index.js";
+import { type ConvertReport, type ConvertResult, convertData, type ProblemKind } from "../data/convert/index.js";
 import { usageError, VlmR1Error } from "../errors/index.js";
+import { formatTable } from "../report/format.js";
 import type { CliContext } from "./context.js";
 import { runCheck } from "./convert-check.js";
 import { printJson, StatusLine, warn } from "./output.js";
@@ -41,7 +42,7 @@ function inputOf(argument: string | undefined, { input, check, against, model, r
 }
 
 async function convert(input: string, config: ConvertConfig, json: boolean, context: CliContext): Promise<void> {
-  const { output, strict, ...options } = config;
+  const { output, strict } = config;
   if (output === undefined) {
     throw usageError("expected --output", "A file that ends in .json or .jsonl, or a folder: --output data");
   }
@@ -49,7 +50,7 @@ async function convert(input: string, config: ConvertConfig, json: boolean, cont
   let result: ConvertResult;
   try {
     result = await convertData({
-      ...options,
+      ...conversionOf(config),
       input,
       output,
       signal: context.signal,
@@ -72,26 +73,27 @@ async function convert(input: string, config: ConvertConfig, json: boolean, cont
   });
 }
 
-/** In words, as they stand behind a number. */
-const KINDS: Readonly<Record<string, string>> = {
+/** Why rows are left out, in words. */
+const KINDS: Readonly<Record<ProblemKind, string>> = {
   malformed: "cannot be read",
-  missing_field: "lack a field",
-  missing_picture: "lack a picture",
-  bad_picture: "have a picture that cannot be used",
-  bad_conversation: "are no conversation that can be used",
-  duplicate: "say the same as an earlier one",
-  leak: "share a picture or text with the test set",
+  missing_field: "a field is empty",
+  missing_picture: "a picture is missing",
+  bad_picture: "a picture cannot be used",
+  bad_conversation: "no conversation that can be used",
+  duplicate: "the same as an earlier one",
+  leak: "shared with the test set",
 };
 
-function reportLines({ records, rows, written, counts, statistics }: ConvertReport): string[] {
-  const left = Object.entries(counts).map(([kind, count]) => `  ${count} ${KINDS[kind] ?? kind}`);
-  return [
-    ...written.map(({ file, rows: own }) => `${file}: ${own} rows`),
-    `${records} rows read, ${rows} written${left.length === 0 ? "" : ", left out:"}`,
+function reportLines({ records, rows, written, problems, counts, statistics }: ConvertReport): string[] {
+  const left = Object.entries(counts).map(([kind, count]) => [`  ${KINDS[kind as ProblemKind]}`, String(count)]);
+  const table = [
+    ["rows read", String(records)],
+    ["rows left out", String(problems.length)],
     ...left,
-    "",
-    ...statisticsLines(statistics),
+    ["rows written", String(rows)],
+    ...written.map(({ file, rows: own }) => [`  ${file}`, String(own)]),
   ];
+  return [...formatTable(table), "", ...statisticsLines(statistics)];
 }
 
 /** Problems that are named on the screen. */

@@ -2,12 +2,15 @@
 import { packageVersion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import { EXIT_INTERRUPTED, runProgram } from "./program.js";
+import { isServing } from "./serving.js";
 
 const controller = new AbortController();
 
 function interrupt(name: "SIGINT" | "SIGTERM"): void {
   if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-  process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
+  if (!isServing(controller.signal)) {
+    process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
+  }
   controller.abort(new VlmR1Error("ERR_ABORTED", `interrupted by ${name}`));
 }
 

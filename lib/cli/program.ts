@@ -3,6 +3,7 @@ import { normaliseFlags } from "../config/index.js";
 import { isAbort, isUsageError, VlmR1Error } from "../errors/index.js";
 import type { CliContext, Output } from "./context.js";
 import { helpLayout } from "./help-layout.js";
+import { isServing } from "./serving.js";
 
 interface CommandModule {
   register(program: Command, context: CliContext): void;
@@ -21,6 +22,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   score: () => import("./score.js"),
   report: () => import("./report.js"),
   convert: () => import("./convert.js"),
+  crawl: () => import("./crawl.js"),
+  dashboard: () => import("./dashboard.js"),
   estimate: () => import("./estimate.js"),
   "merge-adapter": () => import("./merge-adapter.js"),
   "init-model": () => import("./init-model.js"),
@@ -38,7 +41,7 @@ export async function runProgram(args: readonly string[], context: CliContext): 
     const program = await buildProgram(args, context);
     await program.parseAsync(normaliseArguments(args, program), { from: "user" });
     // A command may end in good order after an interruption, for example behind a checkpoint.
-    return context.signal.aborted ? EXIT_INTERRUPTED : EXIT_OK;
+    return context.signal.aborted && !isServing(context.signal) ? EXIT_INTERRUPTED : EXIT_OK;
   } catch (error) {
     return reportError(error, context);
   }

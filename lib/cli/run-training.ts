@@ -12,6 +12,7 @@ import {
   type TrainerState,
 } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
+import { keepDashboard } from "./keep-dashboard.js";
 import { printJson, shellQuote } from "./output.js";
 import { makeReport } from "./run-report.js";
 import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
@@ -37,6 +38,7 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
     await makeReport(trainer, context);
+    await keepDashboard(trainer, context);
   } catch (error) {
     if (isAbort(error, signal)) {
       await sayHowToGoOn(trainer, context, run);

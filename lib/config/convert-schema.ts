@@ -100,13 +100,19 @@ const checkFields = underHeading("Check", {
   show: z.int().min(0).default(2).describe("with check and a model: rendered prompts to print"),
 });
 
+const { input, ...readFields } = inputFields;
+const { strict, ...writeFields } = outputFields;
+
+/** What `convertData` takes beside its input. */
+export const conversionSchema = z.object({ ...readFields, ...textFields, ...splitFields, ...writeFields });
+
 /** `vlmr1-native convert`. */
-export const convertSchema = z.object({
-  ...inputFields,
-  ...textFields,
-  ...splitFields,
-  ...outputFields,
-  ...checkFields,
-});
+export const convertSchema = z.object({ input, ...conversionSchema.shape, strict, ...checkFields });
+
+/** The part of a command's options that a conversion takes. */
+export function conversionOf(config: ConvertConfig): z.output<typeof conversionSchema> {
+  const pairs = Object.keys(conversionSchema.shape).map((key) => [key, config[key as keyof ConvertConfig]]);
+  return Object.fromEntries(pairs) as z.output<typeof conversionSchema>;
+}
 
 export type ConvertConfig = z.output<typeof convertSchema>;

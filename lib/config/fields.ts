@@ -4,7 +4,7 @@ import { foldName, nearestName, toKebab, toSnake } from "./names.js";
 
 export type AnySchema = z.core.$ZodType;
 
-/** What a field takes, as far as a command line has to know; "switch": on, off or a file's name. */
+/** What a field takes, as far as a command line has to know; "switch": on, off or a file's name or number. */
 export type FieldKind = "boolean" | "switch" | "number" | "string" | "enum" | "array" | "object" | "other";
 
 export interface Field {
@@ -17,6 +17,8 @@ export interface Field {
   kind: FieldKind;
   choices: string[];
   description: string;
+  /** What its value is called in the help, where that is not clear from its kind. */
+  placeholder: string | undefined;
   /** Of the help; undefined for fields that are under none. */
   heading: string | undefined;
   /** Undefined where there is none. */
@@ -28,6 +30,7 @@ export interface Field {
 
 interface Meta {
   description?: string;
+  placeholder?: string;
   aliases?: string[];
 }
 
@@ -45,6 +48,7 @@ function describeField(key: string, schema: AnySchema): Field {
   for (;;) {
     const found = z.globalRegistry.get(current as z.ZodType) as Meta | undefined;
     meta.description ??= found?.description as string;
+    meta.placeholder ??= found?.placeholder as string;
     meta.aliases ??= found?.aliases as string[];
     const def = layer(current);
     if (def.type === "optional" || def.type === "default" || def.type === "prefault") required = false;
@@ -61,6 +65,7 @@ function describeField(key: string, schema: AnySchema): Field {
     kind: kindOf(current),
     choices: choicesOf(current),
     description: meta.description ?? "",
+    placeholder: meta.placeholder,
     heading: headingOf(schema),
     defaultValue,
     required,
@@ -128,7 +133,7 @@ export function kindOf(schema: AnySchema): FieldKind {
   if (def.options === undefined) return "other";
   const kinds = alternatives(bare).map(kindOf);
   for (const kind of ["array", "object"] as const) if (kinds.includes(kind)) return kind;
-  if (kinds.includes("boolean") && kinds.includes("string")) return "switch";
+  if (kinds.includes("boolean") && (kinds.includes("string") || kinds.includes("number"))) return "switch";
   return kinds.every((kind) => kind === kinds[0]) ? (kinds[0] ?? "other") : "other";
 }
 

@@ -55,6 +55,7 @@ function optionsOf(field: Field): Option[] {
 }
 
 function placeholder(field: Field): string {
+  if (field.placeholder !== undefined) return field.placeholder;
   if (field.kind === "enum") return listsChoices(field) ? "name" : field.choices.join("|");
   if (field.kind === "number") return "n";
   if (field.kind === "switch") return "path";

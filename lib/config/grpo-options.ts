@@ -82,6 +82,16 @@ export interface GrpoOptions {
   /** What trackers call the run (default: the name of its folder). */
   runName?: GrpoInput["runName"];
   /**
+   * Serve a page that shows the run as it goes on, and takes commands (port, unless named: 8790 or the next that is
+   * free; 0: any free one). Default: false.
+   */
+  dashboard?: GrpoInput["dashboard"];
+  /**
+   * Address that the dashboard is served at; others than 127.0.0.1 let other machines in, with a token. Default:
+   * "127.0.0.1".
+   */
+  dashboardHost?: GrpoInput["dashboardHost"];
+  /**
    * Record what time goes to, print the largest parts, and write a trace for Perfetto (file, unless named:
    * trace.json in the run's folder).
    */

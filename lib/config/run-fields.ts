@@ -16,6 +16,26 @@ const resumeField = {
     }),
 };
 
+const DASHBOARD_EXPECTED = "expected true, false or a port from 0 to 65535";
+
+/** `--dashboard`, `--dashboard 8080`. */
+const dashboardFields = {
+  dashboard: z
+    .union([z.int().min(0).max(65535), z.boolean()], DASHBOARD_EXPECTED)
+    .default(false)
+    .meta({
+      description:
+        "serve a page that shows the run as it goes on, and takes commands " +
+        "(port, unless named: 8790 or the next that is free; 0: any free one)",
+      placeholder: "port",
+    }),
+  dashboardHost: z
+    .string()
+    .min(1)
+    .default("127.0.0.1")
+    .describe("address that the dashboard is served at; others than 127.0.0.1 let other machines in, with a token"),
+};
+
 /** How long a run lasts, what it writes and what it tells. */
 export const runFields = underHeading("Run", {
   outputDir: z.string().optional().describe("folder of the run (default: runs/<objective>-<date and time>)"),
@@ -31,6 +51,7 @@ export const runFields = underHeading("Run", {
     .describe("trackers, beside metrics.jsonl: tensorboard writes event files into the run's folder"),
   report: z.boolean().default(true).describe("make report.html in the run's folder when the command's run ends"),
   runName: z.string().min(1).optional().describe("what trackers call the run (default: the name of its folder)"),
+  ...dashboardFields,
   ...profileField(" in the run's folder"),
   profileSteps: z.int().min(1).default(3).describe("steps that a profile records, after the first one"),
   saveSteps: z.int().min(0).default(100).describe("write a checkpoint every N steps; 0: only at the end or on Ctrl-C"),

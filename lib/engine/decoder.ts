@@ -31,7 +31,11 @@ export class Decoder {
     return underSignal(signal, (flag) => native.remove({ ids: [...ids] }, flag));
   }
 
-  /** Draws tokens until something ends or `maxMilliseconds` are over; at least one each where there is anything. */
+  /**
+   * Draws tokens until something ends or `maxMilliseconds` are over; at least one each where there is anything. Aborted,
+   * it rejects with the signal's reason, and what it had drawn comes with the next step. Rejects with `ERR_STATE` where
+   * the model's weights were written while requests were under way: remove them, and add them again.
+   */
   async step({ maxMilliseconds = 50, signal }: { maxMilliseconds?: number } & CallOptions = {}): Promise<DecodeStep> {
     const native = this.open("step");
     return underSignal(signal, (flag) => native.step({ maxMilliseconds }, flag));

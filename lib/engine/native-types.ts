@@ -7,7 +7,10 @@
  * Errors are thrown or rejected as `Error` with `code` (`ERR_SHAPE`, `ERR_CHECKPOINT`, …).
  */
 
+import type { NativeDecoder } from "./native-decoder-types.js";
 import type { AccumulateArgs, AccumulateResult, ComputeLossArgs, ComputeLossResult } from "./native-loss-types.js";
+
+export type * from "./native-decoder-types.js";
 
 export type AbortFlag = Int32Array;
 
@@ -297,56 +300,6 @@ export interface GenerateProgress {
 export interface NativeGroup {
   prompt: NativePrompt;
   completions: Int32Array[];
-}
-
-/** A request to a decoder: one completion of one prompt, with sampling of its own. */
-export interface DecodeRequest {
-  /** Names it in `step`'s results and in `remove`; unique among those that have not ended. */
-  id: number;
-  prompt: NativePrompt;
-  sampling: SamplingArgs;
-  /** Its random numbers are those of `generate` with this seed, `firstRow` = row and, of n, this completion. */
-  seed: number;
-  row: number;
-  completion: number;
-}
-
-export interface DecodeStepArgs {
-  /** The step returns as soon as this time is over, and as something ended; a pass over the model is never cut. */
-  maxMilliseconds: number;
-}
-
-export interface DecodedToken {
-  id: number;
-  token: number;
-  /** Of the plain policy, as `NativeCompletion.logProbs`. */
-  logProb: number;
-}
-
-export interface DecodeStep {
-  /** In the order in which they were drawn. */
-  news: DecodedToken[];
-  /** Requests that have ended; "error": it alone could not go on, and why. */
-  finished: { id: number; finishReason: "stop" | "length" | "error"; message: string }[];
-  /** Requests that are under way, and those that wait for room. */
-  active: number;
-  waiting: number;
-}
-
-/**
- * Continuous batching: requests join while others are under way, and leave when they end. Tokens are the bits that
- * `generate` gives, whatever else is in the batch. Prompts with equal tokens and pictures that wait at the same time or
- * are under way share one encoding.
- */
-export interface NativeDecoder {
-  /** Queues requests; they join in this order as soon as there is room. Rejects `ERR_TOKENS`, `ERR_ARGUMENT`. */
-  add(args: { requests: DecodeRequest[] }, abort: AbortFlag): Promise<void>;
-  /** Ends requests without a word; unknown ids are passed over. */
-  remove(args: { ids: number[] }, abort: AbortFlag): Promise<void>;
-  /** Goes on with what there is; at once with empty lists where there is nothing. */
-  step(args: DecodeStepArgs, abort: AbortFlag): Promise<DecodeStep>;
-  /** Frees its memory; safe to call twice, also while a verb of it is under way. */
-  dispose(): void;
 }
 
 export interface LogProbsArgs {

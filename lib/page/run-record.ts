@@ -76,7 +76,7 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
     }
   };
   const run = await readRunFile(folder);
-  const config = (await attempt(CONFIG_FILE, () => readRunConfig(folder))) ?? {};
+  const config = asObject(await attempt(CONFIG_FILE, () => readRunConfig(folder)));
   const metrics = await readMetrics(join(folder, METRICS_FILE), maxPoints, signal);
   const before = await attempt(BEFORE_FILE, readRecord);
   const after = await attempt(AFTER_FILE, readRecord);
@@ -93,6 +93,11 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
     questions: await questionsOf(completions, { config, workingFolder }, signal),
     warnings: [...(await readWarnings(folder)), ...problems.map((message) => ({ step, message }))],
   };
+}
+
+/** YAML may be a text or a list too, in a file that a run has not written. */
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
 function compared({ before, after }: Records): Comparison | undefined {

@@ -71,11 +71,16 @@ export interface RunEnd {
 export interface Reporter {
   /** Before the start, where the model has to be fetched. */
   onDownload?(progress: DownloadProgress): void;
+  /** Before the start, where a dashboard was asked for; the address has the token that commands need. */
+  onDashboard?(url: string): void | Promise<void>;
   onStart?(run: RunStart): void | Promise<void>;
   onProgress?(progress: Progress): void;
   onStep?(report: StepReport): void | Promise<void>;
   onEvaluation?(step: number, metrics: Metrics): void | Promise<void>;
   onCheckpoint?(step: number, path: string): void | Promise<void>;
+  /** The run holds still after `step` steps, until `onContinue` or its end. */
+  onPause?(step: number): void | Promise<void>;
+  onContinue?(step: number): void | Promise<void>;
   /** Where a profile was asked for: once it is written. */
   onProfile?(profile: ProfileReport): void | Promise<void>;
   /** Something that went wrong without stopping the run. */

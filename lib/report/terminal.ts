@@ -53,6 +53,10 @@ export class TerminalReporter implements Reporter {
     } else if (screen.isTTY && this.now() - this.drawnAt >= FRAME) this.draw(this.download.line(progress));
   }
 
+  onDashboard(url: string): void {
+    this.print(`dashboard: ${url}`);
+  }
+
   onStart(run: RunStart): void {
     this.run = run;
     this.startedAt = this.now();
@@ -85,6 +89,14 @@ export class TerminalReporter implements Reporter {
       .filter((name) => Number.isFinite(metrics[name]))
       .map((name) => `${name.slice("eval_".length).replaceAll("_", " ")} ${(metrics[name] as number).toFixed(3)}`);
     this.print(`evaluation after step ${step}: ${shown.join("  ")}`);
+  }
+
+  onPause(step: number): void {
+    this.print(`paused after step ${step}`);
+  }
+
+  onContinue(step: number): void {
+    this.print(`goes on after step ${step}`);
   }
 
   /** The table comes at the end, where it is seen. */

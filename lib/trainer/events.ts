@@ -49,16 +49,33 @@ export interface CheckpointReport {
   best: boolean;
 }
 
+/** The page of a run is served. */
+export interface DashboardReport {
+  /** With the token that commands need: keep it out of logs. */
+  url: string;
+}
+
+/** A run holds still, or goes on after that. */
+export interface PauseReport {
+  /** Steps that are done. */
+  step: number;
+}
+
 /** What a run tells, by the event's name. */
 export interface TrainerEvents {
   /** Before the start, where the model has to be fetched. */
   download: DownloadProgress;
+  /** Before the start, where a dashboard was asked for: it can be opened in a browser. */
+  dashboard: DashboardReport;
   start: RunStart;
   progress: Progress;
   rollout: RolloutReport;
   step: StepReport;
   eval: EvaluationReport;
   checkpoint: CheckpointReport;
+  /** After `run.pause()`: no step begins until `continue`. */
+  pause: PauseReport;
+  continue: PauseReport;
   /** Where a profile was asked for: once it is written. */
   profile: ProfileReport;
   /** Something that went wrong without stopping the run. */
@@ -79,6 +96,18 @@ export interface RunControl {
   stop(reason?: string): void;
   /** Writes a checkpoint now, or after the step at hand where that changes the weights already; gives its folder. */
   saveCheckpoint(): Promise<string | undefined>;
+  /** Holds the run before its next step, until `continue()` or `stop()`. */
+  pause(): void;
+  continue(): void;
+  /** Whether it was paused and has not been continued. */
+  readonly paused: boolean;
+  /**
+   * From the next step on this takes the place of `learning_rate`: the schedule multiplies it, and rates of parts of the
+   * model keep their proportion to it. Checkpoints keep it. Throws `ERR_ARGUMENT` for what is no number of at least 0.
+   */
+  setLearningRate(value: number): void;
+  /** The highest learning rate of the schedule, as the next step has it. */
+  readonly learningRate: number;
 }
 
 type Callback<E extends TrainerEventName> = (event: TrainerEvents[E], run: RunControl) => void | Promise<void>;
@@ -98,6 +127,7 @@ type Callback<E extends TrainerEventName> = (event: TrainerEvents[E], run: RunCo
 export interface TrainerCallbacks {
   /** Not awaited. */
   onDownload?: Callback<"download"> | undefined;
+  onDashboard?: Callback<"dashboard"> | undefined;
   onStart?: Callback<"start"> | undefined;
   /** Not awaited. */
   onProgress?: Callback<"progress"> | undefined;
@@ -106,6 +136,8 @@ export interface TrainerCallbacks {
   onStep?: Callback<"step"> | undefined;
   onEval?: Callback<"eval"> | undefined;
   onCheckpoint?: Callback<"checkpoint"> | undefined;
+  onPause?: Callback<"pause"> | undefined;
+  onContinue?: Callback<"continue"> | undefined;
   onProfile?: Callback<"profile"> | undefined;
   onWarning?: Callback<"warning"> | undefined;
   onEnd?: Callback<"end"> | undefined;
@@ -125,12 +157,15 @@ interface Handler {
 
 const CALLBACKS: { readonly [E in TrainerEventName]: keyof TrainerCallbacks } = {
   download: "onDownload",
+  dashboard: "onDashboard",
   start: "onStart",
   progress: "onProgress",
   rollout: "onRollout",
   step: "onStep",
   eval: "onEval",
   checkpoint: "onCheckpoint",
+  pause: "onPause",
+  continue: "onContinue",
   profile: "onProfile",
   warning: "onWarning",
   end: "onEnd",
@@ -149,11 +184,14 @@ export class RunEvents {
   addReporter(reporter: Reporter): void {
     this.add("reporter", {
       onDownload: (progress) => reporter.onDownload?.(progress),
+      onDashboard: ({ url }) => reporter.onDashboard?.(url),
       onStart: (run) => reporter.onStart?.(run),
       onProgress: (progress) => reporter.onProgress?.(progress),
       onStep: (report) => reporter.onStep?.(report),
       onEval: ({ step, metrics }) => reporter.onEvaluation?.(step, metrics),
       onCheckpoint: ({ step, path }) => reporter.onCheckpoint?.(step, path),
+      onPause: ({ step }) => reporter.onPause?.(step),
+      onContinue: ({ step }) => reporter.onContinue?.(step),
       onProfile: (profile) => reporter.onProfile?.(profile),
       onWarning: (message) => reporter.onWarning?.(message),
       onEnd: (end) => reporter.onEnd?.(end),

@@ -20,9 +20,12 @@ export {
   type ScaleRewards,
 } from "./advantages.js";
 export { ADAPTER_FOLDER, type Checkpoint, listCheckpoints, type TrainerState } from "./checkpoint.js";
+export type { Dashboard } from "./dashboard.js";
 export type {
   CheckpointReport,
+  DashboardReport,
   EvaluationReport,
+  PauseReport,
   RolloutGroup,
   RolloutReport,
   RunControl,

@@ -5,6 +5,7 @@ import type { Metrics, StepReport } from "../report/index.js";
 import { span } from "../report/spans.js";
 import type { DataOrder } from "./data-order.js";
 import type { Guards } from "./guards.js";
+import type { LearningRateChanges } from "./learning-rate.js";
 import type { Objective, PreparedStep, StepContext, StepPlan } from "./objective.js";
 
 /** Keeps the adapter's dropout apart from other random numbers of the same seed. */
@@ -22,7 +23,7 @@ export interface LoopParts {
   /** The run's last position in the data. */
   end: number;
   /** The optimizer's settings for a step, from 0. */
-  optimizer(step: number): OptimizerSettings;
+  optimizer(step: number, changes: LearningRateChanges): OptimizerSettings;
   guards: Guards;
 }
 
@@ -34,6 +35,7 @@ export interface LoopState {
   position: number;
   /** Optimizer updates that were made: in a step that fails between two of its own, more than its beginning had. */
   updates: number;
+  learningRateChanges: LearningRateChanges;
   numTokens: number;
   seconds: number;
 }
@@ -83,7 +85,7 @@ async function updateWeights(
 ): Promise<Metrics> {
   const { model, guards } = parts;
   const { step } = state;
-  const settings = parts.optimizer(step);
+  const settings = parts.optimizer(step, state.learningRateChanges);
   const norms = { before: 0, after: 0, updates: 0 };
   for (let update = 0; update < prepared.updates; update += 1) {
     // Once the weights have changed the step cannot be dropped any more.

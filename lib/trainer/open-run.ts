@@ -81,6 +81,7 @@ async function startRun(
     weightsOf: 0,
     wholeAfter: 0,
     running: false,
+    stepping: false,
     busy: false,
     saving: Promise.resolve(),
     waiting: [],

@@ -11,6 +11,7 @@ const NEUTRAL: ReadonlySet<string> = new Set([
   ...["model", "revision", "adapter", "device", "threads", "isa"],
   ...["dataset", "imageFolders", "evalDataset", "evalImageFolders"],
   ...["outputDir", "overwriteOutputDir", "resume", "maxSteps", "numTrainEpochs", "loggingSteps", "reportTo", "runName"],
+  ...["dashboard", "dashboardHost"],
   ...["report", "profile", "profileSteps", "saveSteps", "saveTotalLimit", "saveModelTo", "saveMergedTo", "saveDtype"],
   ...["maxShardSize", "logCompletions", "gradientCheckpointing", "maxTokensPerMicrobatch", "maxNumSeqs"],
   ...["rewardTimeout", "rewardConcurrency", "rewardRetries"],

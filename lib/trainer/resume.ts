@@ -80,7 +80,8 @@ export async function resumeRun(
       await loadModelState(checkpoint.path, model);
       for (const change of told) warn(`${change}: from here on the run is another than it would have been`);
       const { totalSteps, options } = fresh;
-      const state = { ...stored, totalSteps, options };
+      const learningRateChanges = keptChanges(stored, fresh, warn);
+      const state = { ...stored, totalSteps, options, learningRateChanges };
       if (named && own) await goBack(runFolder, checkpoint, warn);
       if (!own) leaveBest(state, runFolder, warn);
       return { state, planned: stored.totalSteps, checkpoint };
@@ -101,6 +102,16 @@ function compare(stored: TrainerState, fresh: TrainerState, checkpoint: Checkpoi
   const { refused, told } = changedOptions(stored.options, fresh.options);
   refuse([...facts.map((name) => `${name} ${stored[name]}, now ${fresh[name]}`), ...refused], checkpoint);
   return told;
+}
+
+/** A learning rate that was set on the way stays, unless another one is asked for now. */
+function keptChanges(stored: TrainerState, fresh: TrainerState, warn: (message: string) => void) {
+  const { learningRateChanges: changes } = stored;
+  const last = changes.at(-1);
+  if (last === undefined) return changes;
+  if (stored.options.learningRate !== fresh.options.learningRate) return [];
+  warn(`the learning rate is ${last.learningRate} since step ${last.step + 1}, as it was set while the run went on`);
+  return changes;
 }
 
 function refuse(different: readonly string[], { path }: Checkpoint): void {

@@ -2,7 +2,8 @@ import { batchPlan } from "./batch-plan.js";
 import { DataOrder } from "./data-order.js";
 import { GrpoObjective } from "./grpo.js";
 import { Guards } from "./guards.js";
-import type { LoopParts } from "./loop.js";
+import { baseRateAt, type LearningRateChanges } from "./learning-rate.js";
+import type { LoopParts, OptimizerSettings } from "./loop.js";
 import type { Objective } from "./objective.js";
 import type { RunPlan } from "./options.js";
 import { RowSource } from "./rows.js";
@@ -29,7 +30,7 @@ export function makeParts(plan: RunPlan, session: Session, lastCheckpoint: () =>
     totalSteps,
     end,
     seed,
-    optimizer: (step) => optimizerSettings(config, step, totalSteps),
+    optimizer: (step, changes) => optimizerSettings(config, step, totalSteps, changes),
     guards: new Guards(lastCheckpoint),
   };
 }
@@ -65,8 +66,19 @@ export function sameSchedule(config: RunPlan["config"], done: number, before: nu
   return true;
 }
 
-function optimizerSettings(config: RunPlan["config"], step: number, totalSteps: number) {
-  const { learningRate: base, visionLearningRate: vision = base, mergerLearningRate: merger = base } = config;
+function optimizerSettings(
+  config: RunPlan["config"],
+  step: number,
+  totalSteps: number,
+  changes: LearningRateChanges,
+): OptimizerSettings {
+  const { learningRate: configured, visionLearningRate, mergerLearningRate } = config;
+  const base = baseRateAt(changes, step, configured);
+  // Rates of parts keep their proportion to it; where there is none they stay.
+  const scaled = (own: number) => (base === configured || configured === 0 ? own : own * (base / configured));
+  const vision = visionLearningRate === undefined ? base : scaled(visionLearningRate);
+  const merger = mergerLearningRate === undefined ? base : scaled(mergerLearningRate);
+  // Its factor stays that of the configured rate, so that min_lr and lr_end keep their proportion too.
   const schedule = scheduleOf(config, totalSteps);
   const rate = (learningRate: number) => learningRateAt(step, { ...schedule, learningRate });
   return {

@@ -9,12 +9,12 @@ import { isWhole, noteStatus, type OpenRun } from "./run.js";
 import { loadBest, saveForWaiting, saveRun } from "./run-checkpoints.js";
 import { evaluateIfDue, stoppedEarly } from "./run-evaluation.js";
 import { historyEntry } from "./state.js";
+import type { Steering } from "./steering.js";
 
-/** What may end a run before its last step. */
+/** What may hold a run up, or end it before its last step. */
 export interface StepsOptions {
   signal: AbortSignal | undefined;
-  /** Asked after every step: why to stop there; undefined to go on. */
-  stopReason(): string | undefined;
+  steering: Steering;
   /** Writes what was asked for beside the run, once it is finished. */
   finish(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
     await noteStatus(run, "running");
     // What was due after the last step, where it was interrupted.
     await finishStep(run, signal);
-    while (!isDone(run.parts, run.state) && whyStop(run, options) === undefined) {
+    while (await goesOn(run, options)) {
       const advance = async () => {
         const report = await takeStep(run, signal);
         await finishStep(run, signal);
@@ -69,13 +69,27 @@ function checkReady(run: OpenRun): void {
   });
 }
 
-function whyStop(run: OpenRun, { stopReason }: StepsOptions): string | undefined {
-  return stoppedEarly(run) ?? stopReason();
+/** Whether there is a next step; waits while the run is paused. */
+async function goesOn(run: OpenRun, options: Omit<StepsOptions, "finish">): Promise<boolean> {
+  const { signal, steering } = options;
+  const { state, parts, events } = run;
+  const over = () => isDone(parts, state) || (stoppedEarly(run) ?? steering.stopReason) !== undefined;
+  if (over() || !steering.paused) return !over();
+  await noteStatus(run, "paused");
+  await events.emit("pause", { step: state.step });
+  while (steering.paused && !over()) {
+    await events.flush();
+    if (steering.paused && !over()) await steering.change(signal);
+  }
+  if (over()) return false;
+  await noteStatus(run, "running");
+  await events.emit("continue", { step: state.step });
+  return goesOn(run, options);
 }
 
-async function conclude(run: OpenRun, { stopReason, finish }: StepsOptions): Promise<Ending> {
+async function conclude(run: OpenRun, { steering, finish }: StepsOptions): Promise<Ending> {
   const early = stoppedEarly(run);
-  const reason = early ?? stopReason();
+  const reason = early ?? steering.stopReason;
   if (reason !== undefined && early === undefined && !isDone(run.parts, run.state)) {
     return { status: "interrupted", reason };
   }
@@ -102,9 +116,11 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
   };
   await run.saving;
   run.busy = true;
+  run.stepping = true;
   try {
     const args = { step: state.step + 1 };
     const report = await span("training step", () => trainStep(parts, state, context), { args });
+    run.stepping = false;
     run.wholeAfter = state.updates;
     run.weightsOf = state.step;
     run.busy = false;
@@ -114,6 +130,7 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
     await span("reports", () => events.emit("step", report));
     return report;
   } finally {
+    run.stepping = false;
     run.busy = false;
     try {
       await events.flush();

@@ -2,6 +2,7 @@ import type { RunEnd } from "../report/index.js";
 import type { RunStatus } from "../report/run-files.js";
 import type { Checkpoint, TrainerState } from "./checkpoint.js";
 import type { RunEvents } from "./events.js";
+import { baseRateAt, withChange } from "./learning-rate.js";
 import type { LoopParts } from "./loop.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Profiler } from "./profiler.js";
@@ -38,6 +39,8 @@ export interface OpenRun extends RunHost {
   wholeAfter: number;
   /** `run()` is being gone through. */
   running: boolean;
+  /** A step has begun and is not done. */
+  stepping: boolean;
   /** A step is at work, and callbacks that may save are not being called. */
   busy: boolean;
   /** The checkpoint that is being written, behind those before it; never rejects. */
@@ -62,4 +65,24 @@ export async function noteStatus(
     totalSteps: parts.totalSteps,
     ...(reason !== undefined && { reason }),
   });
+}
+
+/** The first step, from 0, that what is set now holds for. */
+function nextStep({ state, stepping }: OpenRun): number {
+  return state.step + (stepping ? 1 : 0);
+}
+
+/** The highest learning rate of the schedule, as the next step has it. */
+export function nextBaseRate(run: OpenRun): number {
+  const { state, options } = run;
+  return baseRateAt(state.learningRateChanges, nextStep(run), options.plan.config.learningRate);
+}
+
+/** Sets it, and tells of it. */
+export function changeBaseRate(run: OpenRun, learningRate: number): void {
+  const before = nextBaseRate(run);
+  if (learningRate === before) return;
+  const step = nextStep(run);
+  run.state.learningRateChanges = withChange(run.state.learningRateChanges, step, learningRate);
+  run.events.warn(`the learning rate is changed from ${before} to ${learningRate}, from step ${step + 1} on`);
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { StepReport } from "../report/index.js";
+import { LearningRateChanges } from "./learning-rate.js";
 import type { RunPlan } from "./options.js";
 import { optionsOfState } from "./resume-options.js";
 import type { Session } from "./session.js";
@@ -49,6 +50,7 @@ const TrainerStateSchema = z.object({
   options: z.record(z.string(), z.unknown()),
   /** Numbers of the objective that later steps depend on. */
   objectiveState: z.record(z.string(), z.number()).default({}),
+  learningRateChanges: LearningRateChanges.default([]),
   guards: Remembered.default({}),
   watch: Remembered.default({}),
   /** The best evaluation so far; its checkpoint is kept. */
@@ -99,6 +101,7 @@ export function newState(
     updates: 0,
     options: optionsOfState(plan),
     objectiveState: {},
+    learningRateChanges: [],
     guards: {},
     watch: {},
     best: null,

@@ -5,16 +5,19 @@ import type { Evaluation } from "../eval/index.js";
 import { JsonlReporter, makeTrackers, type StepReport } from "../report/index.js";
 import { checkEvaluationOptions } from "./best-checkpoint.js";
 import type { TrainerState } from "./checkpoint.js";
+import { type Dashboard, openDashboard } from "./dashboard.js";
 import { type RunControl, RunEvents, type TrainerEventName, type TrainerListener } from "./events.js";
+import { checkLearningRate } from "./learning-rate.js";
 import { announceRun, openRun } from "./open-run.js";
 import { type ResolvedOptions, type RunPlan, resolveOptions, type TrainerOptions } from "./options.js";
 import { runOfCheckpoint } from "./resume.js";
-import type { OpenRun } from "./run.js";
+import { changeBaseRate, nextBaseRate, type OpenRun } from "./run.js";
 import { requestSave } from "./run-checkpoints.js";
 import { evaluateRun } from "./run-evaluation.js";
 import { runSteps } from "./run-steps.js";
 import { type SaveTrainedOptions, saveTrained } from "./save-trained.js";
 import { closeSession } from "./session.js";
+import { Steering } from "./steering.js";
 
 /**
  * Trains a model: `for await (const step of trainer.run())`. Files are written to `outputDir`; a run that is
@@ -41,8 +44,12 @@ export class Trainer implements RunControl {
   private readonly events = new RunEvents();
   private opening: Promise<OpenRun> | undefined;
   private tracking: Promise<void> | undefined;
+  private page: Dashboard | undefined;
   private starting: OpenRun | undefined;
-  private stopping: string | undefined;
+  private opened: OpenRun | undefined;
+  private readonly steering = new Steering();
+  /** A learning rate that was set before the run was open. */
+  private wantedRate: number | undefined;
 
   /** Throws `ERR_CONFIG` for options that do not fit; files are opened by the first `run()` or `evaluate()`. */
   constructor(options: TrainerOptions) {
@@ -111,9 +118,9 @@ export class Trainer implements RunControl {
       if (saveMergedTo !== undefined) await this.save(saveMergedTo, { merged: true, signal });
     };
     try {
-      yield* runSteps(run, { signal, stopReason: () => this.stopping, finish });
+      yield* runSteps(run, { signal, steering: this.steering, finish });
     } finally {
-      this.stopping = undefined;
+      this.steering.clear();
     }
   }
 
@@ -122,7 +129,45 @@ export class Trainer implements RunControl {
    * `resume: true`, goes on. Called before the run it ends that one before its first step.
    */
   stop(reason = "stopped"): void {
-    this.stopping = reason;
+    this.steering.stop(reason);
+  }
+
+  /**
+   * Holds the run before its next step, until `continue()`, `stop()` or the signal of `run()`. Called before the run it
+   * holds that one before its first step.
+   */
+  pause(): void {
+    this.steering.pause();
+  }
+
+  /** Takes back `pause()`. */
+  continue(): void {
+    this.steering.continue();
+  }
+
+  get paused(): boolean {
+    return this.steering.paused;
+  }
+
+  /** The highest learning rate of the schedule, as the next step has it: the configured one, or what was set. */
+  get learningRate(): number {
+    const { opened, config } = this;
+    return this.wantedRate ?? (opened === undefined ? config.learningRate : nextBaseRate(opened));
+  }
+
+  /**
+   * From the next step on this takes the place of `learningRate`: the schedule goes on from where it is and multiplies
+   * it, rates of parts of the model and floors of the schedule keep their proportion to it. Checkpoints keep it, so that
+   * a run that goes on has it at the same steps; one that goes on with another `learningRate` in its options has that.
+   *
+   * @throws VlmR1Error `ERR_ARGUMENT` for what is no number of at least 0
+   */
+  setLearningRate(value: number): void {
+    const rate = checkLearningRate(value);
+    if (this.opened === undefined) this.wantedRate = rate;
+    else changeBaseRate(this.opened, rate);
+    // One that is paused tells of it now.
+    this.steering.wake();
   }
 
   /**
@@ -151,16 +196,34 @@ export class Trainer implements RunControl {
     await saveTrained(session, directory, { ...options, dtype, maxShardBytes: parseSize(this.config.maxShardSize) });
   }
 
-  /** Frees the models and, unless it was given, the engine. */
+  /** The page that `dashboard` asks for; undefined before the first `run()` or `evaluate()`, and without one. */
+  get dashboard(): Dashboard | undefined {
+    return this.page;
+  }
+
+  /** Gives the page away: `dispose()` leaves it open, and it goes on showing what there was. */
+  takeDashboard(): Dashboard | undefined {
+    const { page } = this;
+    this.page = undefined;
+    return page;
+  }
+
+  /** Frees the models and, unless it was given, the engine; closes the dashboard. */
   async dispose(): Promise<void> {
     const { opening } = this;
     this.opening = undefined;
     const run = await opening?.catch(() => undefined);
-    if (run === undefined) return;
-    closeSession(run.session);
-    await run.lock.release();
-    await this.events.emit("close", undefined);
-    await this.events.flush();
+    const page = this.takeDashboard();
+    this.opened = undefined;
+    try {
+      if (run === undefined) return;
+      closeSession(run.session);
+      await run.lock.release();
+      await this.events.emit("close", undefined);
+      await this.events.flush();
+    } finally {
+      await page?.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -182,17 +245,30 @@ export class Trainer implements RunControl {
     for (const tracker of trackers) events.addReporter(tracker);
   }
 
+  private async openPage(): Promise<void> {
+    const { options, outputDir, events } = this;
+    if (this.config.dashboard === false || this.page !== undefined) return;
+    const rows = () => this.opened?.session.rows;
+    this.page = await openDashboard({ host: { options, outputDir, events }, control: this, rows });
+    await events.emit("dashboard", { url: this.page.url });
+  }
+
   private async openAndAnnounce(signal: AbortSignal | undefined): Promise<OpenRun> {
     const { options, outputDir, events } = this;
     // What they need is looked for before weights are loaded.
     this.tracking ??= this.addTrackers();
     await this.tracking;
+    await this.openPage();
     const run = await openRun({ options, outputDir, events }, signal);
     this.starting = run;
+    this.opened = run;
+    if (this.wantedRate !== undefined) changeBaseRate(run, this.wantedRate);
+    this.wantedRate = undefined;
     try {
       await announceRun(run);
       return run;
     } catch (error) {
+      this.opened = undefined;
       closeSession(run.session);
       await run.lock.release();
       throw error;

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,7 @@ struct SampleOptions {
 };
 
 struct SampleRow {
+  const SampleOptions* options = nullptr;
   double uniform = 0.0;           // in [0, 1)
   const int32_t* seen = nullptr;  // prompt and completion so far, for the repetition penalty
   int64_t seen_count = 0;
@@ -74,6 +76,18 @@ struct SampleRow {
 struct Sampled {
   int32_t token = 0;
   float logp = 0.0f;  // of the distribution that was sampled from
+};
+
+// Of the rows of a softmax: one for all, or one each.
+class Temperatures {
+ public:
+  Temperatures(float all) : all_(all) {}                      // NOLINT: a number says it
+  Temperatures(std::span<const float> each) : each_(each) {}  // NOLINT
+  float operator[](int64_t row) const { return each_.empty() ? all_ : each_[static_cast<size_t>(row)]; }
+
+ private:
+  float all_ = 1.0f;
+  std::span<const float> each_;
 };
 
 // Of Σ dentropy · entropy over rows, beside what flows through their log-probabilities.
@@ -193,21 +207,22 @@ class Backend {
   // k, v [N, K·D]: the tokens of `runs`, one run after the other.
   virtual void kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) = 0;
   virtual void kv_release(KvStore& store, int32_t segment) = 0;
+  // Forgets the tokens of a segment from `length` on, where there are any.
+  virtual void kv_truncate(KvStore& store, int32_t segment, int64_t length) = 0;
   virtual void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                             const AttentionShape& shape, Tensor& out) = 0;
 
   // -- Token log-probability. logits [N, V], target [N] i32; of softmax(logits / temperature): lse, logp, entropy [N].
-  virtual void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
-                          Tensor* entropy) = 0;
+  virtual void token_logp(const Tensor& logits, const Tensor& target, const Temperatures& temperatures, Tensor& lse,
+                          Tensor& logp, Tensor* entropy) = 0;
   // logits = d/dlogits of Σ dlogp·logp, in place; with `entropy`, which may be null, of Σ dlogp·logp +
   // dentropy·entropy.
   virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                                float temperature, Tensor& logits) = 0;
 
-  // One token per row of logits [N, V], by inversion of the cumulative distribution. Order of the filters as in
-  // transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.
-  virtual void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
-                      std::vector<Sampled>& out) = 0;
+  // One token per row of logits [N, V] with that row's options, by inversion of the cumulative distribution. Order of
+  // the filters as in transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.
+  virtual void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) = 0;
 
   // -- Optimizer, over flat arrays.
   // Σ x² in double, by fixed blocks; NaN or infinity come through.

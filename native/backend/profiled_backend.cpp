@@ -234,6 +234,9 @@ class ProfiledBackend final : public Backend {
     inner_->kv_append(store, runs, k, v);
   }
   void kv_release(KvStore& store, int32_t segment) override { inner_->kv_release(store, segment); }
+  void kv_truncate(KvStore& store, int32_t segment, int64_t length) override {
+    inner_->kv_truncate(store, segment, length);
+  }
   // Without the bytes of what is stored, whose layout is the back end's.
   void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                     const AttentionShape& shape, Tensor& out) override {
@@ -245,10 +248,10 @@ class ProfiledBackend final : public Backend {
     inner_->kv_attention(q, store, tree, runs, shape, out);
   }
 
-  void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
-                  Tensor* entropy) override {
+  void token_logp(const Tensor& logits, const Tensor& target, const Temperatures& temperatures, Tensor& lse,
+                  Tensor& logp, Tensor* entropy) override {
     const Span span("token_logp", [&] { return rows_work(logits, target, lse, logp, entropy); });
-    inner_->token_logp(logits, target, temperature, lse, logp, entropy);
+    inner_->token_logp(logits, target, temperatures, lse, logp, entropy);
   }
   void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                        float temperature, Tensor& logits) override {
@@ -258,10 +261,9 @@ class ProfiledBackend final : public Backend {
     });
     inner_->token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
-  void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
-              std::vector<Sampled>& out) override {
+  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override {
     const Span span("sample", [&] { return rows_work(logits); });
-    inner_->sample(logits, options, rows, out);
+    inner_->sample(logits, rows, out);
   }
 
   double sum_squares(const Tensor& x) override {

@@ -17,6 +17,7 @@
 #include "rl/estimate.h"
 #include "rl/generate.h"
 #include "rl/objective.h"
+#include "rl/request_decoder.h"
 
 namespace vlmr1::binding {
 
@@ -55,6 +56,11 @@ struct GenerateArguments {
   GenerateOptions options;
 };
 GenerateArguments read_generate(const Reader& args, const ModelInfo& model);
+
+DecoderOptions read_open_decoder(const Reader& args);
+std::vector<DecodeRequest> read_requests(const Reader& list, const ModelInfo& model);
+std::vector<uint64_t> read_ids(const Reader& list);
+double read_milliseconds(const Reader& reader);
 
 struct LogProbsArguments {
   std::vector<Group> groups;

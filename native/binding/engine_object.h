@@ -16,6 +16,7 @@ namespace vlmr1::binding {
 // Per environment (a worker has its own).
 struct AddonData {
   Napi::FunctionReference model_constructor;
+  Napi::FunctionReference decoder_constructor;
 };
 
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
@@ -46,6 +47,24 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::string isa_;
 };
 
+// A model that the engine's thread holds, for as long as its object or a decoder of it is there, or until it is
+// disposed.
+struct ModelHandle {
+  ModelHandle(std::shared_ptr<EngineHandle> on, uint64_t number, ModelInfo what)
+      : engine(std::move(on)), id(number), info(std::move(what)) {}
+  ~ModelHandle() { release(); }
+  ModelHandle(const ModelHandle&) = delete;
+  ModelHandle& operator=(const ModelHandle&) = delete;
+  void release() {
+    if (engine) engine->thread->release_model(id);
+    engine.reset();
+  }
+
+  std::shared_ptr<EngineHandle> engine;  // null: disposed
+  uint64_t id;
+  ModelInfo info;
+};
+
 class ModelObject : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -53,17 +72,11 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   static Napi::Object make(Napi::Env env, std::shared_ptr<EngineHandle> engine, uint64_t id, const ModelInfo& model);
   // For make() alone: JavaScript cannot build one.
   explicit ModelObject(const Napi::CallbackInfo& info);
-  ~ModelObject() override;
 
  private:
-  struct Contents {
-    std::shared_ptr<EngineHandle> engine;
-    uint64_t id = 0;
-    ModelInfo info;
-  };
-
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
+  Napi::Value open_decoder(const Napi::CallbackInfo& info);
   Napi::Value log_probs(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
   Napi::Value zero_gradients(const Napi::CallbackInfo& info);
@@ -73,8 +86,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value blend(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  const Contents& open(const char* verb) const;  // throws ERR_STATE when disposed
-  void release();
+  const ModelHandle& open(const char* verb) const;  // throws ERR_STATE when disposed
   uint64_t model_id(const Reader& reader) const;
   // Reads the arguments with `read(reader, model info)`, then queues `run(model, arguments, job)`, or `run(engine
   // contents, model, arguments, job)`.
@@ -82,7 +94,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value submit(const Call& call, const Napi::Value& args, Read read, Run run);
   Call call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index = 1, bool interruptible = true);
 
-  Contents contents_;
+  std::shared_ptr<ModelHandle> model_;
 };
 
 }  // namespace vlmr1::binding

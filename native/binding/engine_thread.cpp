@@ -58,16 +58,27 @@ Napi::Value EngineThread::post(Napi::Env env, std::unique_ptr<Job> job) {
   return promise;
 }
 
-void EngineThread::release_model(uint64_t id) {
+void EngineThread::housekeep(std::function<void()> task) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (closing_) return;  // the thread's end frees all models
-    queue_.push_back({nullptr, [this, id] {
-                        contents_.models.erase(id);
-                        contents_.backend->trim();
-                      }});
+    if (closing_) return;  // the thread's end frees all that there is
+    queue_.push_back({nullptr, std::move(task)});
   }
   wake_.notify_one();
+}
+
+void EngineThread::release_model(uint64_t id) {
+  housekeep([this, id] {
+    contents_.free_model(id);
+    contents_.backend->trim();
+  });
+}
+
+void EngineThread::release_decoder(uint64_t id) {
+  housekeep([this, id] {
+    contents_.decoders.erase(id);
+    contents_.backend->trim();
+  });
 }
 
 std::deque<EngineThread::Task> EngineThread::begin_close() {
@@ -125,6 +136,7 @@ void EngineThread::loop() {
     }
   }
   // Tensors go before the back end that made them, all of it on the thread that used it.
+  contents_.decoders.clear();
   contents_.models.clear();
   contents_.backend.reset();
   napi_release_threadsafe_function(channel_, napi_tsfn_release);

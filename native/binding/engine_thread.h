@@ -24,8 +24,10 @@ class EngineThread : public std::enable_shared_from_this<EngineThread> {
 
   // Queues the job; its promise. After close() the promise is rejected with ERR_STATE.
   Napi::Value post(Napi::Env env, std::unique_ptr<Job> job);
-  // Frees a model after the jobs that were queued before.
+  // Frees a model, with its decoders, or a decoder, after the jobs that were queued before.
   void release_model(uint64_t id);
+  void release_decoder(uint64_t id);
+  uint64_t new_decoder_id() { return next_decoder_++; }
   // Rejects what is queued, interrupts what runs, lets the thread end. Safe to call twice.
   void close(Napi::Env env);
   // The same where no JavaScript may run: when handles are collected, or at the end of the environment.
@@ -55,6 +57,7 @@ class EngineThread : public std::enable_shared_from_this<EngineThread> {
   void open_channel(Napi::Env env);
   void loop();
   void send(std::unique_ptr<Event> event);
+  void housekeep(std::function<void()> task);
   std::deque<Task> begin_close();
   void join();
   void add_pending(napi_env env, int change);
@@ -70,7 +73,9 @@ class EngineThread : public std::enable_shared_from_this<EngineThread> {
   napi_threadsafe_function channel_ = nullptr;
   napi_env env_ = nullptr;
   std::thread thread_;
-  int pending_ = 0;  // main thread
+  // Main thread.
+  int pending_ = 0;
+  uint64_t next_decoder_ = 1;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -30,6 +30,18 @@ Model& EngineContents::model(uint64_t id) const {
   return *found->second;
 }
 
+RequestDecoder& EngineContents::decoder(uint64_t id, uint64_t model_id, const DecoderOptions& options) {
+  const auto found = decoders.find(id);
+  if (found != decoders.end()) return *found->second.decoder;
+  auto fresh = std::make_unique<RequestDecoder>(model(model_id), options);
+  return *decoders.emplace(id, OpenDecoder{model_id, std::move(fresh)}).first->second.decoder;
+}
+
+void EngineContents::free_model(uint64_t id) {
+  std::erase_if(decoders, [id](const auto& entry) { return entry.second.model == id; });
+  models.erase(id);
+}
+
 Job::Job(const Call& call)
     : verb_(call.verb), interruptible_(call.interruptible), deferred_(Napi::Promise::Deferred::New(call.env)) {
   abort_word_ = abort_word(call);

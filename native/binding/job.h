@@ -17,20 +17,31 @@
 #include "core/trace.h"
 #include "models/model.h"
 #include "rl/generate.h"
+#include "rl/request_decoder.h"
 
 namespace vlmr1::binding {
 
 class EngineThread;
+
+struct OpenDecoder {
+  uint64_t model = 0;
+  std::unique_ptr<RequestDecoder> decoder;
+};
 
 // What only the engine's thread touches: all tensors are made and freed there.
 struct EngineContents {
   std::unique_ptr<Backend> backend;
   std::map<uint64_t, std::unique_ptr<Model>> models;
   uint64_t next_model = 1;
+  std::map<uint64_t, OpenDecoder> decoders;
   // While the engine is profiled.
   std::unique_ptr<TraceLog> trace;
   // Throws ERR_STATE for a model that was freed.
   Model& model(uint64_t id) const;
+  // The decoder of that number, from its first use on. Throws ERR_STATE where its model was freed.
+  RequestDecoder& decoder(uint64_t id, uint64_t model, const DecoderOptions& options);
+  // With its decoders.
+  void free_model(uint64_t id);
 };
 
 // How JavaScript called a verb.

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "binding/arguments.h"
 #include "core/error.h"
@@ -129,6 +130,37 @@ GenerateArguments read_generate(const Reader& args, const ModelInfo& model) {
   result.options.max_rows = static_cast<int32_t>(args.field("maxRows").integer(0, kMaxInt));
   return result;
 }
+
+DecoderOptions read_open_decoder(const Reader& args) {
+  DecoderOptions options;
+  options.max_rows = static_cast<int32_t>(args.field("maxRows").integer(0, kMaxInt));
+  options.adapter = read_adapter_use(args.field("adapter"));
+  return options;
+}
+
+std::vector<DecodeRequest> read_requests(const Reader& list, const ModelInfo& model) {
+  std::vector<DecodeRequest> requests;
+  PictureReader pictures(model);
+  for (const Reader& item : list.items()) {
+    DecodeRequest request;
+    request.id = item.field("id").natural();
+    request.prompt = read_prompt(item.field("prompt"), model, pictures);
+    request.sampling = read_sampling(item.field("sampling"));
+    request.seed = item.field("seed").natural();
+    request.row = item.field("row").natural();
+    request.completion = item.field("completion").natural();
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+std::vector<uint64_t> read_ids(const Reader& list) {
+  std::vector<uint64_t> ids;
+  for (const Reader& item : list.items()) ids.push_back(item.natural());
+  return ids;
+}
+
+double read_milliseconds(const Reader& reader) { return reader.number(0.0, kMaxFloat); }
 
 LogProbsArguments read_log_probs(const Reader& args, const ModelInfo& model) {
   LogProbsArguments result;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/decoder_object.h"
 #include "binding/engine_object.h"
 #include "binding/errors.h"
 #include "binding/results.h"
@@ -61,6 +62,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&ModelObject::info>("info"),
                          InstanceMethod<&ModelObject::generate>("generate"),
+                         InstanceMethod<&ModelObject::open_decoder>("openDecoder"),
                          InstanceMethod<&ModelObject::log_probs>("logProbs"),
                          InstanceMethod<&ModelObject::accumulate>("accumulate"),
                          InstanceMethod<&ModelObject::zero_gradients>("zeroGradients"),
@@ -74,26 +76,20 @@ Napi::Function ModelObject::define(Napi::Env env) {
 
 Napi::Object ModelObject::make(Napi::Env env, std::shared_ptr<EngineHandle> engine, uint64_t id,
                                const ModelInfo& model) {
-  Contents contents{std::move(engine), id, model};
-  return env.GetInstanceData<AddonData>()->model_constructor.New({Napi::External<Contents>::New(env, &contents)});
+  auto handle = std::make_shared<ModelHandle>(std::move(engine), id, model);
+  using Handle = Napi::External<std::shared_ptr<ModelHandle>>;
+  return env.GetInstanceData<AddonData>()->model_constructor.New({Handle::New(env, &handle)});
 }
 
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
   if (!info[0].IsExternal())
     throw js_error(info.Env(), {error_code_name(ErrorCode::kArgument), "Model: made by Engine.loadModel() only"});
-  contents_ = *info[0].As<Napi::External<Contents>>().Data();
+  model_ = *info[0].As<Napi::External<std::shared_ptr<ModelHandle>>>().Data();
 }
 
-ModelObject::~ModelObject() { release(); }
-
-void ModelObject::release() {
-  if (contents_.engine) contents_.engine->thread->release_model(contents_.id);
-  contents_.engine.reset();
-}
-
-const ModelObject::Contents& ModelObject::open(const char* verb) const {
-  check(contents_.engine != nullptr, ErrorCode::kState, verb, ": the model was disposed");
-  return contents_;
+const ModelHandle& ModelObject::open(const char* verb) const {
+  check(model_->engine != nullptr, ErrorCode::kState, verb, ": the model was disposed");
+  return *model_;
 }
 
 Call ModelObject::call(const Napi::CallbackInfo& info, const char* verb, size_t abort_index, bool interruptible) {
@@ -103,7 +99,7 @@ Call ModelObject::call(const Napi::CallbackInfo& info, const char* verb, size_t 
 template <typename Read, typename Run>
 Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read read, Run run) {
   return guarded_promise(call.env, call.verb, [&] {
-    const Contents& model = open(call.verb);
+    const ModelHandle& model = open(call.verb);
     // Arguments may have getters, and one may dispose the model.
     const std::shared_ptr<EngineHandle> engine = model.engine;
     auto on_engine = [id = model.id, verb = call.verb, parsed = read(Reader(args, call.verb), model.info),
@@ -126,6 +122,15 @@ Napi::Value ModelObject::generate(const Napi::CallbackInfo& info) {
   Call verb = call(info, "generate", 2);
   verb.progress = info[1];
   return submit(verb, info[0], read_generate, run_generate);
+}
+
+Napi::Value ModelObject::open_decoder(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), "openDecoder", [&] {
+    open("openDecoder");
+    const DecoderOptions options = read_open_decoder(Reader(info[0], "openDecoder"));
+    open("openDecoder");  // arguments may have getters, and one may dispose the model
+    return DecoderObject::make(info.Env(), model_, options);
+  });
 }
 
 Napi::Value ModelObject::log_probs(const Napi::CallbackInfo& info) {
@@ -175,8 +180,8 @@ uint64_t ModelObject::model_id(const Reader& reader) const {
   const Napi::Value value = reader.value();
   const Napi::Function made_by = value.Env().GetInstanceData<AddonData>()->model_constructor.Value();
   if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(made_by)) reader.fail_expected("a model");
-  const Contents& other = Unwrap(value.As<Napi::Object>())->open("blend: source");
-  check(other.engine == contents_.engine, ErrorCode::kArgument, reader.path(),
+  const ModelHandle& other = Unwrap(value.As<Napi::Object>())->open("blend: source");
+  check(other.engine == model_->engine, ErrorCode::kArgument, reader.path(),
         ": expected a model of the same engine, got one of another");
   return other.id;
 }
@@ -197,6 +202,6 @@ Napi::Value ModelObject::blend(const Napi::CallbackInfo& info) {
       });
 }
 
-void ModelObject::dispose(const Napi::CallbackInfo&) { release(); }
+void ModelObject::dispose(const Napi::CallbackInfo&) { model_->release(); }
 
 }  // namespace vlmr1::binding

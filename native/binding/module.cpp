@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "binding/decoder_object.h"
 #include "binding/engine_object.h"
 #include "binding/errors.h"
 #include "binding/loss_arguments.h"
@@ -44,6 +45,7 @@ Napi::Value compute_loss(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto data = std::make_unique<AddonData>();
   data->model_constructor = Napi::Persistent(ModelObject::define(env));
+  data->decoder_constructor = Napi::Persistent(DecoderObject::define(env));
   env.SetInstanceData(data.release());
   exports.Set("version", VLMR1_VERSION);
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info, "cpuInfo"));

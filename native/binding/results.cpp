@@ -152,6 +152,29 @@ Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& com
   });
 }
 
+Napi::Value to_js(Napi::Env env, const DecodeNews& news) {
+  constexpr const char* reasons[] = {"stop", "length", "error"};
+  const auto id = [env](uint64_t value) { return number(env, static_cast<int64_t>(value)); };
+  auto object = Napi::Object::New(env);
+  object.Set("news", array_of(env, news.tokens, [&](const DecodedToken& drawn, size_t) {
+               auto item = Napi::Object::New(env);
+               item.Set("id", id(drawn.id));
+               item.Set("token", number(env, int64_t{drawn.token}));
+               item.Set("logProb", number(env, double{drawn.log_prob}));
+               return item;
+             }));
+  object.Set("finished", array_of(env, news.finished, [&](const DecodeEnded& ended, size_t) {
+               auto item = Napi::Object::New(env);
+               item.Set("id", id(ended.id));
+               item.Set("finishReason", Napi::String::New(env, reasons[static_cast<int>(ended.reason)]));
+               item.Set("message", Napi::String::New(env, ended.message));
+               return item;
+             }));
+  object.Set("active", number(env, news.active));
+  object.Set("waiting", number(env, news.waiting));
+  return object;
+}
+
 Napi::Value to_js(Napi::Env env, const TokenScores& scores) {
   return array_of(env, scores.log_probs, [&](const auto& group, size_t g) {
     return array_of(env, group, [&](const auto& log_probs, size_t c) {

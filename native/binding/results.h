@@ -13,6 +13,7 @@
 #include "rl/estimate.h"
 #include "rl/generate.h"
 #include "rl/objective.h"
+#include "rl/request_decoder.h"
 
 namespace vlmr1::binding {
 
@@ -26,6 +27,7 @@ Napi::Value to_js(Napi::Env env, const ModelDescription& description);
 Napi::Value to_js(Napi::Env env, const MemoryEstimate& estimate);
 Napi::Value to_js(Napi::Env env, const Picture& picture);
 Napi::Value to_js(Napi::Env env, const std::vector<std::vector<Completion>>& completions);
+Napi::Value to_js(Napi::Env env, const DecodeNews& news);
 Napi::Value to_js(Napi::Env env, const TokenScores& scores);
 Napi::Value to_js(Napi::Env env, const AccumulateResult& result);
 Napi::Value to_js(Napi::Env env, const LossGradient& result);

@@ -1,5 +1,7 @@
 #include "nn/attention_context.h"
 
+#include <algorithm>
+
 #include "ops/attention.h"
 
 namespace vlmr1 {
@@ -10,7 +12,14 @@ Variable TreeAttention::attend(Graph& graph, int, const Variable& q, const Varia
 }
 
 int32_t KvCache::add_segment(int32_t parent) {
+  if (!free_.empty()) {
+    const int32_t place = free_.back();
+    free_.pop_back();
+    tree_.segments[place] = {0, 0, parent, true};
+    return place;
+  }
   tree_.segments.push_back({0, 0, parent, true});
+  free_.reserve(tree_.segments.capacity());  // so that nothing is allocated for a release
   return static_cast<int32_t>(tree_.segments.size()) - 1;
 }
 
@@ -20,8 +29,19 @@ void KvCache::extend(int32_t segment, int32_t count) {
   s.length += count;
 }
 
+void KvCache::take_back_runs(Backend& backend) {
+  for (const QueryRun& run : runs_) {
+    Segment& s = tree_.segments[run.segment];
+    s.length = std::min(s.length, run.first);
+    for (auto& layer : layers_) backend.kv_truncate(*layer, run.segment, s.length);
+  }
+  runs_.clear();
+}
+
 void KvCache::release(Backend& backend, int32_t segment) {
   for (auto& layer : layers_) backend.kv_release(*layer, segment);
+  tree_.segments[segment] = {};
+  free_.push_back(segment);
 }
 
 Variable KvCache::attend(Graph& graph, int layer, const Variable& q, const Variable& k, const Variable& v,

@@ -235,6 +235,7 @@ void ParameterStore::mark_written() {
   for (const Tensor* written : {&floats_, &halves_})
     if (*written) written->storage()->version++;
   if (plan_.writable) ++written_;
+  ++version_;
 }
 
 }  // namespace vlmr1

@@ -103,6 +103,8 @@ class ParameterStore {
   void mark_written();
   // Grows whenever the weights of a writable store were written: what was computed from them is stale.
   uint64_t written() const { return written_; }
+  // Grows whenever any weight was written, trained ones too: keys and values of before are of another model.
+  uint64_t version() const { return version_; }
 
   // Moments are zero, and allocated on first use.
   void make_moments(Backend& backend);
@@ -143,6 +145,7 @@ class ParameterStore {
   int64_t trainable_numel_ = 0;                                        // with padding, as the next three
   int64_t float_moments_ = 0, coded_moments_ = 0, moment_scales_ = 0;  // elements of Moments
   uint64_t written_ = 0;
+  uint64_t version_ = 0;
   std::vector<std::function<void()>> sources_;
 };
 

@@ -7,27 +7,10 @@
 
 #include "core/stop.h"
 #include "models/model.h"
+#include "rl/decode_batch.h"
+#include "rl/sampling_options.h"
 
 namespace vlmr1 {
-
-struct SamplingOptions {
-  float temperature = 1.0f;         // 0: greedy
-  int32_t top_k = 0;                // 0: off
-  float top_p = 1.0f;               // 1: off
-  float min_p = 0.0f;               // 0: off
-  float repetition_penalty = 1.0f;  // 1: off
-  int32_t max_new_tokens = 256;
-  std::vector<int32_t> stop_tokens;
-  // Throws ERR_ARGUMENT with the field's name.
-  void validate(int64_t vocab_size) const;
-};
-
-struct Completion {
-  std::vector<int32_t> tokens;
-  std::vector<float> log_probs;           // plain policy at the temperature (1 when greedy)
-  std::vector<float> sampling_log_probs;  // distribution that was sampled from
-  bool stopped = false;                   // false: reached max_new_tokens
-};
 
 struct DrawnToken {
   int64_t completion = 0;  // prompt · n + its index

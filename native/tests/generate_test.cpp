@@ -7,6 +7,7 @@
 
 #include "io/files.h"
 #include "tests/allocations.h"
+#include "tests/decoder_fixture.h"
 #include "tests/model_fixture.h"
 #include "tests/testing.h"
 
@@ -18,22 +19,6 @@ using namespace testing;
 using Completions = std::vector<std::vector<Completion>>;
 
 const std::string kFolder = "qwen2_5_vl_a";
-
-std::vector<Prompt> golden_prompts(const std::string& folder = kFolder) {
-  std::vector<Prompt> prompts;
-  const GoldenCases cases(folder);
-  for (const GoldenCase& c : cases.all()) prompts.push_back(c.prompt);
-  return prompts;
-}
-
-// A tenth of the vocabulary ends a completion, so that they end at all lengths.
-SamplingOptions random_lengths(int32_t most) {
-  SamplingOptions s;
-  s.temperature = 2.0f;
-  s.max_new_tokens = most;
-  for (int32_t token = 0; token < 300; token += 10) s.stop_tokens.push_back(token);
-  return s;
-}
 
 void expect_same_bits(const Completions& got, const Completions& expected, const std::string& which) {
   REQUIRE(got.size() == expected.size());
@@ -72,7 +57,7 @@ TEST(generate_limit_changes_no_bit) {
 }
 
 TEST(generate_limit_changes_no_bit_of_any_way_of_sampling) {
-  const std::vector<Prompt> prompts = golden_prompts();
+  const std::vector<Prompt> prompts = golden_prompts(kFolder);
   ModelFixture f(kFolder);
   std::vector<SamplingOptions> ways(5, random_lengths(20));
   ways[0].top_p = 0.7f;
@@ -90,7 +75,7 @@ TEST(generate_limit_changes_no_bit_of_any_way_of_sampling) {
 }
 
 TEST(generate_keeps_the_limit_and_fills_it) {
-  const std::vector<Prompt> prompts = golden_prompts();
+  const std::vector<Prompt> prompts = golden_prompts(kFolder);
   ModelFixture f(kFolder);
   const int32_t n = 7;
   const int64_t total = n * static_cast<int64_t>(prompts.size());
@@ -173,7 +158,7 @@ TEST(generate_gives_back_what_has_ended) {
 
 TEST(generate_ends_early_with_nothing_left) {
   ModelFixture f(kFolder);
-  const std::vector<Prompt> prompts = golden_prompts();
+  const std::vector<Prompt> prompts = golden_prompts(kFolder);
   generate(*f.model, prompts, options_of(2, random_lengths(8), 3), StopFlag(), nullptr);
   const size_t before = f.backend->memory_used();
   int32_t word = 0;
@@ -211,7 +196,7 @@ TEST(generate_steps_allocate_alike) {
 
 // A dry run knows no lengths: it needs at least what any lengths need.
 TEST(generate_dry_run_with_a_limit_is_an_upper_bound) {
-  const std::vector<Prompt> prompts = golden_prompts();
+  const std::vector<Prompt> prompts = golden_prompts(kFolder);
   ModelFixture real(kFolder);
   const auto dry_backend = make_cpu_backend({2, "", true});
   const Json config = Json::parse(read_text_file(golden_path(kFolder) + "/config.json"), "config.json");

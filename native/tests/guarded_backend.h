@@ -104,21 +104,23 @@ class GuardedBackend : public Backend {
     inner_.kv_append(store, runs, k, v);
   }
   void kv_release(KvStore& store, int32_t segment) override { inner_.kv_release(store, segment); }
+  void kv_truncate(KvStore& store, int32_t segment, int64_t length) override {
+    inner_.kv_truncate(store, segment, length);
+  }
   void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                     const AttentionShape& shape, Tensor& out) override {
     inner_.kv_attention(q, store, tree, runs, shape, out);
   }
-  void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
-                  Tensor* entropy) override {
-    inner_.token_logp(logits, target, temperature, lse, logp, entropy);
+  void token_logp(const Tensor& logits, const Tensor& target, const Temperatures& temperatures, Tensor& lse,
+                  Tensor& logp, Tensor* entropy) override {
+    inner_.token_logp(logits, target, temperatures, lse, logp, entropy);
   }
   void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                        float temperature, Tensor& logits) override {
     inner_.token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
-  void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
-              std::vector<Sampled>& out) override {
-    inner_.sample(logits, options, rows, out);
+  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override {
+    inner_.sample(logits, rows, out);
   }
   double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
   int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override { return inner_.adamw(step, tensors); }

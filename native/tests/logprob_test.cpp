@@ -33,6 +33,26 @@ std::vector<float> gradient_of(Backend& backend, const Array& logits, const std:
   return to_vector(backend, z);
 }
 
+TEST(logprob_rows_have_temperatures_of_their_own) {
+  const std::vector<float> temperatures{1.0f, 0.3f, 2.0f, 1e-4f, 0.3f};
+  const std::vector<int32_t> targets{5, 0, 299, 7, 8};
+  for (const Device& device : devices()) {
+    const auto backend = device.open(3);
+    const Tensor z = to_device(*backend, random_array(6, {5, 300}, 2.0));
+    const Tensor target = ops::upload_index(*backend, targets);
+    const auto log_probs = [&](int64_t begin, int64_t end, const Temperatures& of) {
+      Tensor lse = backend->empty({end - begin}), logp = backend->empty({end - begin});
+      backend->token_logp(z.rows(begin, end), target.rows(begin, end), of, lse, logp, nullptr);
+      return to_vector(*backend, logp);
+    };
+    const auto together = log_probs(0, 5, std::span<const float>(temperatures));
+    for (size_t n = 0; n < 5; ++n) {
+      const auto row = static_cast<int64_t>(n);
+      EXPECT_TRUE(same_bits(log_probs(row, row + 1, temperatures[n]), {&together[n], 1}));
+    }
+  }
+}
+
 TEST(logprob_gradient_equals_torch) {
   const Json golden = golden_json("logprob.json");
   const Json& g = golden.at("logprob");

@@ -25,10 +25,10 @@ std::vector<Sampled> draw(Backend& backend, const std::vector<float>& logits, co
   std::vector<SampleRow> samples;
   for (const double u : uniforms) {
     rows.values.insert(rows.values.end(), logits.begin(), logits.end());
-    samples.push_back({u, seen.data(), static_cast<int64_t>(seen.size())});
+    samples.push_back({&options, u, seen.data(), static_cast<int64_t>(seen.size())});
   }
   std::vector<Sampled> out;
-  backend.sample(to_device(backend, rows), options, samples, out);
+  backend.sample(to_device(backend, rows), samples, out);
   return out;
 }
 
@@ -194,6 +194,33 @@ TEST(sample_of_a_large_vocabulary_is_the_same_everywhere) {
         EXPECT_EQ(got[i].token, expected[i].token);
         EXPECT_EQ(got[i].logp, expected[i].logp);
       }
+    }
+  }
+}
+
+// Rows with options of their own, drawn together and each alone.
+TEST(sample_rows_do_not_see_the_options_of_others) {
+  std::vector<SampleOptions> options(6);
+  options[0].temperature = 0.0f;
+  options[1] = {0.7f, 0, 0.9f, 0.0f, 1.3f, {7}};
+  options[2] = {1.5f, 40, 1.0f, 0.01f, 1.0f, {}};
+  options[3].repetition_penalty = 0.5f;
+  options[4].top_k = 1;
+  const std::vector<int32_t> seen{3, 9, 3};
+  const auto logits = random_array(4, {12, 4'099}, 2.0);
+  for (const Device& device : devices()) {
+    const auto backend = device.open(3);
+    const Tensor z = to_device(*backend, logits);
+    std::vector<SampleRow> rows;
+    for (int64_t n = 0; n < 12; ++n)
+      rows.push_back(
+          {&options[static_cast<size_t>(n) % options.size()], 0.08 * static_cast<double>(n), seen.data(), 3});
+    std::vector<Sampled> together, alone;
+    backend->sample(z, rows, together);
+    for (int64_t n = 0; n < 12; ++n) {
+      backend->sample(z.rows(n, n + 1), {rows[static_cast<size_t>(n)]}, alone);
+      EXPECT_EQ(together[static_cast<size_t>(n)].token, alone[0].token);
+      EXPECT_EQ(together[static_cast<size_t>(n)].logp, alone[0].logp);
     }
   }
 }

@@ -7,10 +7,11 @@ import { Others } from "./common/others.mjs";
 import * as kernels from "./kernels.mjs";
 import * as phases from "./phases.mjs";
 import * as scaling from "./scaling.mjs";
+import * as serve from "./serve.mjs";
 import * as tree from "./tree.mjs";
 
 /** Each has: about; defaults of its options, and those of --quick over them; run(options); print(result); and may say what it is lacking. */
-const SUITES = { kernels, phases, tree, scaling };
+const SUITES = { kernels, phases, tree, scaling, serve };
 
 await main(async () => {
   try {

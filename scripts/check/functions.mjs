@@ -40,7 +40,8 @@ function longBraced(code) {
 
 /** Whether the text before a `{` is a function's head; a suite of tests is none. */
 function opensFunction(header) {
-  if (/^(\}?\s*else\b|if|for|while|switch|catch|do|describe|namespace|class|struct|enum)\b/.test(header)) return false;
+  if (/^(\}?\s*else\b|if|for|while|switch|catch|do|describe\w*|namespace|class|struct|enum)\b/.test(header))
+    return false;
   return /=>$|\)(\s*(const|noexcept|override|final|mutable))*(\s*(->|:)[^=]*)?$/.test(header);
 }
 

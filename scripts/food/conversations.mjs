@@ -1,24 +1,23 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { parse } from "yaml";
 
 /** @typedef {import("./foods.mjs").Food} Food */
 /** @typedef {"zh" | "en"} Language */
 
 export const LANGUAGES = /** @type {const} */ (["zh", "en"]);
 
-export const QUESTIONS = {
-  zh: [
-    "这是什么食物？每100克多少千卡？",
-    "图里是什么食物？每100克有多少千卡？",
-    "这种食物叫什么？100克有多少千卡？",
-    "请说出食物的名字和每100克的千卡数。",
-  ],
-  en: [
-    "What food is this? How many kcal per 100 g?",
-    "Which food is in the picture? How many kcal per 100 g?",
-    "What is this food called? How many kcal are in 100 g?",
-    "Name the food and its kcal per 100 g.",
-  ],
-};
+/** Of the templates' questions the data set has these many; those of later ones are for data of one's own. */
+const ASKED = 4;
+
+/** @param {Language} language */
+function questionsIn(language) {
+  const file = new URL(`../../examples/templates/food-${language}.yaml`, import.meta.url);
+  return parse(readFileSync(file, "utf8")).questions.slice(0, ASKED);
+}
+
+/** @type {Record<Language, string[]>} */
+export const QUESTIONS = { zh: questionsIn("zh"), en: questionsIn("en") };
 
 export const CATEGORIES = {
   zh: {

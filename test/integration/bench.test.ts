@@ -60,6 +60,13 @@ test("a step over tokens, threads and parameters", { timeout: LONG }, () => {
   expect(scaling.parameters[0]).toMatchObject({ parameters: POSITIVE, gflops: POSITIVE });
 });
 
+test("requests that are answered together and one after another", { timeout: LONG }, () => {
+  const { serve } = results("serve");
+  expect(serve.loads.map((one: { requests: number }) => one.requests)).toEqual([2, 3]);
+  for (const one of serve.loads)
+    expect(one).toMatchObject({ together: RATIOS, samePrompt: RATIOS, tokensPerSecond: POSITIVE });
+});
+
 test("a suite takes the options that are its own, in bf16 too", { timeout: LONG }, () => {
   const { tree, ...others } = results("tree", "--precision", "bf16", "--shape", "3,70,2");
   expect(Object.keys(others)).toEqual(["machine"]);

@@ -63,6 +63,16 @@ describeBrowser("a dashboard in the browser", (browser) => {
         [completion(31, 8), completion(31, 9)].map((one) => ({ ...one, ...pictures })),
       );
       await expect.poll(() => page.locator(".completion").count()).toBe(2);
+      await page.locator(".completion").first().focus();
+      server.send("completions", [{ ...completion(32, 10), ...pictures }]);
+      await expect.poll(() => page.locator(".completion").count()).toBe(3);
+      // New ones come above; the one that is being read keeps the focus.
+      expect(
+        await page
+          .locator(".completion")
+          .nth(1)
+          .evaluate((one) => one === document.activeElement),
+      ).toBe(true);
       server.send("progress", { phase: "sampling", fraction: 0.4 });
       await expect.poll(() => page.locator(".progress .phase").textContent()).toBe("sampling");
       expect(await page.locator(".progress progress").getAttribute("value")).toBe("0.4");

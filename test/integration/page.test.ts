@@ -113,6 +113,27 @@ describeBrowser("a report in the browser", (browser) => {
     });
   });
 
+  it("says which held-out differences are more than chance", async () => {
+    await withPage(browser(), pageData(), async ({ page }) => {
+      const verdicts = await page
+        .locator("#held-out tbody tr")
+        .evaluateAll((rows) =>
+          rows.map((row) => [row.firstElementChild?.textContent, row.lastElementChild?.textContent]),
+        );
+      expect(verdicts).toEqual([
+        ["Reward", "▲ better"],
+        ["Right name", "▲ better"],
+        ["Right number", "● no clear difference"],
+        ["Right format", "● no clear difference"],
+        ["Tokens", "● fewer"],
+        ["Rewards / content", "▲ better"],
+        ["Rewards / format", "▼ worse"],
+      ]);
+      const texts = await page.locator("#overview .stat").allTextContents();
+      expect(texts[0]).toBe("Held-out reward1.402→1.871▲ +0.46995 %: +0.409 to +0.529");
+    });
+  });
+
   it("goes through the gallery by keys", async () => {
     await withPage(browser(), pageData(), async ({ page }) => {
       await page.keyboard.press("Tab");

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
-import { afterAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -30,7 +30,7 @@ export function describeBrowser(name: string, body: (browser: () => Browser) => 
   }
   let browser: Browser | undefined;
   describe(name, () => {
-    it("starts the browser", async () => {
+    beforeAll(async () => {
       browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-gpu"] });
     });
     afterAll(() => browser?.close());

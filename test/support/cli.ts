@@ -9,7 +9,12 @@ export interface CliResult {
 /** Runs a command line in this process. */
 export async function runCli(
   args: string[],
-  options: { signal?: AbortSignal; tty?: boolean; onWrite?: (text: string) => void } = {},
+  options: {
+    signal?: AbortSignal;
+    tty?: boolean;
+    onWrite?: (text: string) => void;
+    onError?: (text: string) => void;
+  } = {},
 ): Promise<CliResult> {
   let stdout = "";
   let stderr = "";
@@ -27,6 +32,7 @@ export async function runCli(
       isTTY: options.tty ?? false,
       write: (text) => {
         stderr += text;
+        options.onError?.(text);
         return true;
       },
     },

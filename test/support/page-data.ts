@@ -48,6 +48,7 @@ export function pageRun(overrides: Partial<PageRun> = {}, steps = 120): PageRun 
         score("right name", "share", 0.25, 0.563, 0.07),
         score("right number", "share", 0.26, 0.297, 0.05),
         score("right format", "share", 1, 1, 0),
+        score("tokens", "number", 22, 19, 0.5),
         score("rewards/content", "number", 0.402, 0.871, 0.06),
         score("rewards/format", "number", 1, 0.99, 0.004),
       ],

@@ -12,6 +12,7 @@ import {
   type LossResult,
   loadConversations,
   type Metrics,
+  type PauseReport,
   type ProfileReport,
   type Progress,
   type Reporter,
@@ -93,6 +94,7 @@ const callbacks: TrainerCallbacks = {
       Math.max(...completions.map(({ advantage }) => advantage)),
     );
     if (best.every((value) => value === 0)) await run.saveCheckpoint();
+    if (!run.paused) run.setLearningRate(run.learningRate / 2);
   },
   onStep: ({ step, metrics, completions }: StepReport, run) => {
     const texts: string[] = completions.map(({ completion }: CompletionRecord) => completion);
@@ -100,6 +102,7 @@ const callbacks: TrainerCallbacks = {
   },
   onEval: ({ metrics, best }: EvaluationReport) => console.log(metrics.eval_reward, best),
   onCheckpoint: ({ path, best }: CheckpointReport) => console.log(path, best),
+  onPause: ({ step }: PauseReport, run) => void (step > 3 && run.continue()),
   onProfile: (profile: ProfileReport) => void profile,
   onWarning: (message: string) => console.warn(message),
   onEnd: ({ status, reason = "done" }: RunEnd) => console.log(status, reason),
@@ -128,7 +131,7 @@ export async function follow(): Promise<Readonly<TrainerState> | undefined> {
     .on("step", listener)
     .once("end", ({ checkpoint }) => console.log(checkpoint))
     .off("step", listener);
-  const names: TrainerEventName[] = ["start", "rollout", "step", "eval", "checkpoint", "end"];
+  const names: TrainerEventName[] = ["start", "rollout", "step", "eval", "checkpoint", "pause", "continue", "end"];
   for (const name of names) trainer.on(name, (event: TrainerEvents[typeof name]) => console.log(name, event));
   try {
     for await (const { step } of trainer.run({ signal: controller.signal })) if (step > 5) trainer.stop("enough");

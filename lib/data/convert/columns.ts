@@ -74,6 +74,11 @@ export function profileOf(source: Source, given: Partial<Record<Role, readonly s
   const id = usual("id");
   const base = { question: usual("question"), answer, think: given.think?.[0] ?? usual("think"), id };
   if (format === "folders") return { roles: { ...base, image: ["file"] }, questions: "generic-en", conversations };
+  // Rows of one file may have one picture or several.
+  const own = conversations ? ["image", "images"].filter((name) => columns.includes(name)) : [];
+  if (given.image === undefined && own.length > 0) {
+    return { roles: { ...base, image: own }, questions: "generic-en", conversations };
+  }
   const image = given.image ?? USUAL.image.filter((name) => columns.includes(name)).slice(0, 1);
   return { roles: { ...base, image }, questions: usualQuestions(columns, isFood), conversations };
 }

@@ -182,10 +182,18 @@ function checkedRows({ entry, made, pictures }: Prepared, images: readonly strin
   return made.rows.map(({ id, conversations, kept }) => {
     const value = { ...kept, id, ...(images.length > 0 && { image: images }), conversations };
     const row = orLeaveOut("bad_conversation", id, () => parseRow(value, "", id));
-    const keys =
+    const shared =
       pictures.length > 0
         ? pictures.map(({ known }) => `picture:${known.hash}`)
         : [`text:${JSON.stringify(row.messages)}`];
-    return { file, place: entry.place, row, conversations, kept, texts: entry.texts, keys };
+    return {
+      file,
+      place: entry.place,
+      row,
+      conversations,
+      kept,
+      texts: entry.texts,
+      keys: [`record:${made.sameness}`, ...shared],
+    };
   });
 }

@@ -1,4 +1,6 @@
 import { isAbsolute, join } from "node:path";
+import { conversionSchema } from "../../config/convert-schema.js";
+import { parseConfig } from "../../config/index.js";
 import { throwIfAborted, VlmR1Error } from "../../errors/index.js";
 import { splitPaths, withUniqueIds } from "../datasets/index.js";
 import { type DataStatistics, dataStatistics } from "../statistics.js";
@@ -9,7 +11,7 @@ import { openSources } from "./open-source.js";
 import { claimOutputs, type OutputPaths, outputPaths, writeJson, writeRows } from "./outputs.js";
 import { PictureInspector } from "./pictures.js";
 import { fieldNames, type RecipeOptions, recipeFor } from "./recipe.js";
-import { type ConvertProblem, FORMATS, type ProblemKind, type Source, type SourceFormat } from "./source.js";
+import type { ConvertProblem, ProblemKind, Source, SourceFormat } from "./source.js";
 import { splitByColumn, splitRows } from "./split.js";
 
 export interface ConvertOptions extends RecipeOptions {
@@ -63,7 +65,7 @@ export interface ConvertResult {
 /**
  * Makes conversations of a data set in another form and writes them, with a report beside them. Every row that is left
  * out is in the report. The same input, options and seed give the same bytes. Throws `ERR_DATA` where not a single row
- * can be used.
+ * can be used; then the report alone is written.
  */
 export async function convertData(options: ConvertOptions): Promise<ConvertResult> {
   checkOptions(options);
@@ -74,16 +76,10 @@ export async function convertData(options: ConvertOptions): Promise<ConvertResul
   const inspector = new PictureInspector(options.checkPictures === true);
   const all: Collected = { inspector, rows: [], problems: [], seen: new Map(), records: 0 };
   const sources = await readAll(inputs, options, paths, all);
-  if (all.rows.length === 0) throw noRow(inputs, all.problems);
   const rows = withOwnIds(all.rows);
-  const { train, test, problems } = split(rows, options);
+  const { train, test, problems } = rows.length === 0 ? NOTHING : split(rows, options);
   throwIfAborted(signal);
-  await writeRows(paths.train, train);
-  const written = [{ file: paths.train, rows: train.length }];
-  if (paths.test !== undefined) {
-    await writeRows(paths.test, test);
-    written.push({ file: paths.test, rows: test.length });
-  }
+  const written = rows.length === 0 ? [] : await writeSets(paths, train, test);
   const left = [...all.problems, ...problems];
   const report: ConvertReport = {
     sources: sources.map(({ file, format, columns, notices }) => ({ file, format, columns, notices })),
@@ -96,18 +92,26 @@ export async function convertData(options: ConvertOptions): Promise<ConvertResul
     statistics: dataStatistics([...train, ...test].map(({ row }) => row)),
   };
   await writeJson(paths.report, report);
+  if (rows.length === 0) throw noRow(inputs, left, paths.report);
   return { report, paths };
 }
 
-function checkOptions(options: ConvertOptions): void {
-  const { testSplit, splitColumn, stratify, group, encoding, format = "auto" } = options;
+async function writeSets(
+  paths: OutputPaths,
+  train: readonly ConvertedRow[],
+  test: readonly ConvertedRow[],
+): Promise<ConvertReport["written"]> {
+  await writeRows(paths.train, train);
+  const written = [{ file: paths.train, rows: train.length }];
+  if (paths.test === undefined) return written;
+  await writeRows(paths.test, test);
+  return [...written, { file: paths.test, rows: test.length }];
+}
+
+/** Throws `ERR_CONFIG` for options that do not fit the schema, or one another. */
+function checkOptions({ input, signal, onRecords, onNotice, ...options }: ConvertOptions): void {
+  const { testSplit, splitColumn, stratify, group, encoding } = parseConfig(conversionSchema, options);
   if (encoding !== undefined) checkEncoding(encoding);
-  if (format !== "auto" && !FORMATS.includes(format)) {
-    throw new VlmR1Error("ERR_CONFIG", `format: expected one of auto, ${FORMATS.join(", ")}, got "${format}"`);
-  }
-  if (testSplit !== undefined && !(testSplit > 0 && testSplit < 1)) {
-    throw new VlmR1Error("ERR_CONFIG", `test_split: expected a share between 0 and 1, got ${testSplit}`);
-  }
   if (testSplit !== undefined && splitColumn !== undefined) {
     throw new VlmR1Error("ERR_CONFIG", "test_split and split_column are both given; give one of them");
   }
@@ -182,6 +186,8 @@ interface Split {
   problems: ConvertProblem[];
 }
 
+const NOTHING: Split = { train: [], test: [], problems: [] };
+
 function split(rows: readonly ConvertedRow[], options: ConvertOptions): Split {
   const { testSplit, splitColumn, stratify, group, seed = 0 } = options;
   const text = ({ texts }: ConvertedRow, column: string | undefined) =>
@@ -220,9 +226,9 @@ function countKinds(problems: readonly ConvertProblem[]): ConvertReport["counts"
 /** Problems that an error names. */
 const SHOWN = 5;
 
-function noRow(inputs: readonly string[], problems: readonly ConvertProblem[]): VlmR1Error {
+function noRow(inputs: readonly string[], problems: readonly ConvertProblem[], report: string): VlmR1Error {
   const shown = problems.slice(0, SHOWN).map(({ file, place, message }) => `  ${file}, ${place}: ${message}`);
-  const more = problems.length > SHOWN ? [`  … and ${problems.length - SHOWN} more`] : [];
+  const more = problems.length > SHOWN ? [`  … and ${problems.length - SHOWN} more, all in ${report}`] : [];
   const what = problems.length === 0 ? "there are no rows" : `none of ${problems.length} rows can be used`;
   return new VlmR1Error("ERR_DATA", [`${inputs.join(", ")}: ${what}`, ...shown, ...more].join("\n"), {
     hint: problems.some(({ kind }) => kind === "missing_picture")

@@ -1,7 +1,7 @@
 import { VlmR1Error } from "../../errors/index.js";
 import type { Profile, Role } from "./columns.js";
 import { type PictureReference, pictureReferences } from "./pictures.js";
-import { asText, isNothing, type Source, type SourceRecord } from "./source.js";
+import { asText, isNothing, type Source, type SourceRecord, shown } from "./source.js";
 
 export interface Turn {
   from: string;
@@ -35,10 +35,7 @@ export function readEntry(record: SourceRecord, source: Source, profile: Profile
     const column = roles[role];
     if (column === undefined) return undefined;
     if (column in texts && texts[column] === undefined) {
-      throw new VlmR1Error(
-        "ERR_DATA",
-        `${column}: expected a text, got ${JSON.stringify(fields[column]).slice(0, 60)}`,
-      );
+      throw new VlmR1Error("ERR_DATA", `${column}: expected a text, got ${shown(fields[column])}`);
     }
     return texts[column];
   };

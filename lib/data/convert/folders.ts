@@ -19,12 +19,17 @@ export async function openFolders(root: string, signal?: AbortSignal): Promise<S
       hint: `Pictures end in ${[...PICTURES].join(", ")}.`,
     });
   }
-  const notices =
-    others.length === 0
-      ? []
-      : [`${others.length} files are no pictures: ${others.slice(0, 5).join(", ")}${others.length > 5 ? " …" : ""}`];
+  const notices = others.length === 0 ? [] : [describeOthers(others)];
   const read = () => items(pictures);
   return { file: root, format: "folders", columns: COLUMNS, folder: resolve(root), notices, read };
+}
+
+/** Files that a notice names. */
+const NAMED = 5;
+
+function describeOthers(others: readonly string[]): string {
+  const what = others.length === 1 ? "1 file is no picture" : `${others.length} files are no pictures`;
+  return `${what}: ${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " …" : ""}`;
 }
 
 async function* items(pictures: readonly string[]): AsyncGenerator<SourceItem> {

@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { VlmR1Error } from "../../errors/index.js";
 import { decodeFile, detectEncoding } from "./encoding.js";
-import type { Source, SourceFormat, SourceItem } from "./source.js";
+import { type Source, type SourceFormat, type SourceItem, shown } from "./source.js";
 
 export interface JsonOptions {
   encoding?: string | undefined;
@@ -98,6 +98,6 @@ function itemOf(value: unknown, place: string): SourceItem {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return { record: { place, fields: value as Record<string, unknown> } };
   }
-  const message = `expected an object, got ${JSON.stringify(value).slice(0, 60)}`;
+  const message = `expected an object, got ${shown(value)}`;
   return { problem: { kind: "malformed", place, message } };
 }

@@ -135,12 +135,16 @@ function keptFields(entry: Entry, keep: Recipe["keep"]): Record<string, unknown>
   return Object.fromEntries(pairs);
 }
 
+/** Maps and lists in each other that a kept field may have: the writer's own depth has an end. */
+const DEEPEST = 100;
+
 /** As JSON has it; bytes are left out. */
-function forJson(value: unknown): unknown {
+function forJson(value: unknown, depth = 0): unknown {
+  if (depth > DEEPEST) throw new VlmR1Error("ERR_DATA", `a field to keep has more than ${DEEPEST} levels`);
   if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Uint8Array) return undefined;
   if (value instanceof Date) return asText(value);
-  if (Array.isArray(value)) return value.map(forJson);
+  if (Array.isArray(value)) return value.map((item) => forJson(item, depth + 1));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, forJson(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, forJson(inner, depth + 1)]));
 }

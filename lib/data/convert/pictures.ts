@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { fromSystem, VlmR1Error } from "../../errors/index.js";
 import { replaceFile } from "../../files/index.js";
 import { decodeImage, imageSize } from "../../processing/image.js";
+import { shown } from "./source.js";
 
 /** A picture as a row names it: a file, or the bytes of one. */
 export type PictureReference = { path: string } | { bytes: Uint8Array };
@@ -18,22 +19,27 @@ export interface KnownPicture {
   ending: string;
 }
 
+/** Lists in lists that a cell may have: more is no list of pictures. */
+const DEEPEST = 3;
+
 /**
  * Reads the pictures that a cell names: a path, a list of paths (also as JSON), bytes, or `{bytes, path}` as Hugging
  * Face stores them. Relative paths begin at `folder`. Throws `ERR_DATA`.
  */
-export function pictureReferences(value: unknown, folder: string): PictureReference[] {
+export function pictureReferences(value: unknown, folder: string, depth = 0): PictureReference[] {
   if (value === null || value === undefined) return [];
-  if (Array.isArray(value)) return value.flatMap((item) => pictureReferences(item, folder));
+  if (Array.isArray(value) && depth < DEEPEST) {
+    return value.flatMap((item) => pictureReferences(item, folder, depth + 1));
+  }
   if (value instanceof Uint8Array) return value.length === 0 ? [] : [{ bytes: value }];
-  if (typeof value === "object") {
+  if (typeof value === "object" && !Array.isArray(value)) {
     const { bytes, path } = value as { bytes?: unknown; path?: unknown };
     if (bytes instanceof Uint8Array && bytes.length > 0) return [{ bytes }];
     if (typeof path === "string") return pictureReferences(path, folder);
     return [];
   }
   if (typeof value === "string") return fromText(value.trim(), folder);
-  throw new VlmR1Error("ERR_DATA", `expected a picture's path or bytes, got ${JSON.stringify(value)?.slice(0, 60)}`);
+  throw new VlmR1Error("ERR_DATA", `expected a picture's path or bytes, got ${shown(value)}`);
 }
 
 function fromText(text: string, folder: string): PictureReference[] {

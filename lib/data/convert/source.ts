@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 /** Formats that are read; "conversations" is this package's own, LLaVA's and VLM-R1's are read the same way. */
 export const FORMATS = ["csv", "llava", "vlm-r1", "parquet", "folders", "conversations"] as const;
 export type SourceFormat = (typeof FORMATS)[number];
@@ -43,6 +45,17 @@ export interface Source {
   notices: readonly string[];
   /** Reads it once. `wanted`: columns with pictures that are used; others of their size need not be read. */
   read(wanted: ReadonlySet<string>, signal?: AbortSignal): AsyncIterable<SourceItem>;
+}
+
+/** The beginning of a value, for messages. */
+export function shown(value: unknown): string {
+  const text = inspect(value, {
+    depth: 1,
+    maxArrayLength: 5,
+    maxStringLength: 60,
+    breakLength: Number.POSITIVE_INFINITY,
+  });
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
 /** A value as templates see it: texts, numbers and truth values; undefined for lists, maps and bytes. */

@@ -25,7 +25,7 @@ export function sameName(answer: string, solution: string): boolean {
   return nameOf(answer) === nameOf(solution);
 }
 
-/** The text without its numbers, white space evened out. */
+/** What `sameName` compares: the text without its numbers, white space evened out. */
 export function nameOf(text: string): string {
   return oneSpaced(removeNumbers(text));
 }

@@ -77,15 +77,15 @@ class CpuBackend final : public Backend {
   std::unique_ptr<KvStore> kv_create(const AttentionShape& shape) override;
   void kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) override;
   void kv_release(KvStore& store, int32_t segment) override;
+  void kv_truncate(KvStore& store, int32_t segment, int64_t length) override;
   void kv_attention(const Tensor& q, KvStore& store, const SegmentTree& tree, const std::vector<QueryRun>& runs,
                     const AttentionShape& shape, Tensor& out) override;
 
-  void token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
-                  Tensor* entropy) override;
+  void token_logp(const Tensor& logits, const Tensor& target, const Temperatures& temperatures, Tensor& lse,
+                  Tensor& logp, Tensor* entropy) override;
   void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                        float temperature, Tensor& logits) override;
-  void sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
-              std::vector<Sampled>& out) override;
+  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override;
 
   double sum_squares(const Tensor& x) override;
   int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override;

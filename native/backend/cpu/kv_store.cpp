@@ -83,6 +83,13 @@ void CpuBackend::kv_release(KvStore& store, int32_t segment) {
   if (segment < static_cast<int32_t>(segments.size())) segments[segment] = {};
 }
 
+// Blocks stay with the segment: what comes next overwrites what they held.
+void CpuBackend::kv_truncate(KvStore& store, int32_t segment, int64_t length) {
+  auto& segments = static_cast<CpuKvStore&>(store).segments();
+  if (segment < static_cast<int32_t>(segments.size()))
+    segments[segment].length = std::min(segments[segment].length, length);
+}
+
 void CpuBackend::kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) {
   std::vector<int64_t> rows;
   int64_t row = 0;

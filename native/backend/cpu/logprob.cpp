@@ -2,8 +2,8 @@
 
 namespace vlmr1::cpu {
 
-void CpuBackend::token_logp(const Tensor& logits, const Tensor& target, float temperature, Tensor& lse, Tensor& logp,
-                            Tensor* entropy) {
+void CpuBackend::token_logp(const Tensor& logits, const Tensor& target, const Temperatures& temperatures, Tensor& lse,
+                            Tensor& logp, Tensor* entropy) {
   const int64_t v = logits.shape().cols();
   const float* z = logits.data<float>();
   const int32_t* chosen = target.data<int32_t>();
@@ -11,7 +11,7 @@ void CpuBackend::token_logp(const Tensor& logits, const Tensor& target, float te
   float* out_logp = logp.data<float>();
   float* out_entropy = entropy ? entropy->data<float>() : nullptr;
   pool_.run(logits.shape().rows(), [&](int64_t n, int) {
-    kernels_.token_logp(z + n * v, v, chosen[n], 1.0f / temperature, out_lse + n, out_logp + n,
+    kernels_.token_logp(z + n * v, v, chosen[n], 1.0f / temperatures[n], out_lse + n, out_logp + n,
                         out_entropy ? out_entropy + n : nullptr);
   });
 }

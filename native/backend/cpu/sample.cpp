@@ -240,19 +240,21 @@ class RowSampler {
 
 }  // namespace
 
-void CpuBackend::sample(const Tensor& logits, const SampleOptions& options, const std::vector<SampleRow>& rows,
-                        std::vector<Sampled>& out) {
+void CpuBackend::sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) {
   const int64_t v = logits.shape().cols();
   const float* z = logits.data<float>();
   out.resize(rows.size());
   if (dry_run_) {
-    int32_t allowed = 0;
-    while (std::count(options.banned.begin(), options.banned.end(), allowed) != 0) ++allowed;
-    std::fill(out.begin(), out.end(), Sampled{allowed, 0.0f});
+    std::transform(rows.begin(), rows.end(), out.begin(), [](const SampleRow& row) {
+      const std::vector<int32_t>& banned = row.options->banned;
+      int32_t allowed = 0;
+      while (std::count(banned.begin(), banned.end(), allowed) != 0) ++allowed;
+      return Sampled{allowed, 0.0f};
+    });
     return;
   }
   pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t n, int thread) {
-    out[n] = RowSampler(kernels_, options, sample_scratch_[thread]).draw(z + n * v, v, rows[n]);
+    out[n] = RowSampler(kernels_, *rows[n].options, sample_scratch_[thread]).draw(z + n * v, v, rows[n]);
   });
 }
 

@@ -19,6 +19,7 @@ const OPTIONS = {
   picture: { ...whole(28), about: "pixels of a picture's side" },
   tokens: { ...whole(0), about: "length of a prompt, by words beside the picture; 0: as it is (phases)" },
   shape: { ...words("G,P,R"), multiple: true, about: "a group's completions, its prompt's tokens, a completion's" },
+  requests: { ...whole(1), multiple: true, about: "requests that are answered at once" },
   over: { ...words("NAME", ["tokens", "threads", "parameters"]), multiple: true, about: "what is varied" },
   filter: { ...words('"WORD …"'), about: "kernels with all these words in their name, not the selection" },
 };
@@ -81,8 +82,8 @@ function parse(args) {
 }
 
 function read(name, text) {
+  if (Array.isArray(text)) return text.map((one) => read(name, one));
   const { least, among } = OPTIONS[name];
-  if (Array.isArray(text)) return text.map((one) => checked(name, one, among));
   if (least === undefined) return checked(name, text, among);
   const value = Number(text);
   if (text.trim() !== "" && Number.isInteger(value) && value >= least) return value;

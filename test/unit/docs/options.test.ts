@@ -8,7 +8,7 @@ import { builtInRewards, rewardSettings } from "../../../lib/rewards/built-in.js
 import { SIGNS } from "../../../lib/trainer/watch-signs.js";
 
 const ROOT = new URL("../../../", import.meta.url);
-const PAGES = ["training", "losses", "rewards", "runs", "guards", "trackers", "models"];
+const PAGES = ["training", "losses", "rewards", "runs", "guards", "trackers", "models", "dashboard"];
 const read = (page: string) => readFileSync(new URL(`docs/${page}.md`, ROOT), "utf8");
 
 const fields = new Map(Object.entries(grpoSchema.shape).map(([name, field]) => [toSnake(name), field]));
@@ -86,7 +86,7 @@ describe.each(PAGES)("docs/%s.md", (page) => {
 /** Aliases of options, and what other programs take. */
 function flags(): Set<string> {
   const aliases = [...fields.values()].flatMap((field) => (field.meta()?.aliases as string[] | undefined) ?? []);
-  return new Set([...aliases.map(toSnake), "help", "logdir", "config"]);
+  return new Set([...aliases.map(toSnake), "help", "logdir", "config", "port"]);
 }
 
 test("every option of training is read outside of the configuration", () => {

@@ -223,6 +223,11 @@ test("damaged files are named, and the rest is shown", async () => {
   ]);
 });
 
+test.each(["just a text", "- a\n- list\n", "", "~"])("settings that are none are no settings: %j", async (text) => {
+  const run = await readPageRun(runFolder({ "config.yaml": text }), paths);
+  expect(run).toMatchObject({ config: {}, status: "unknown" });
+});
+
 test("a folder that no run has written is refused", async () => {
   const empty = temporaryFolder();
   const refused = (path: string) => readPageRun(path, paths);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { VlmR1Error } from "../../../lib/errors/index.js";
 import { RunEvents } from "../../../lib/trainer/events.js";
-import type { RolloutReport, TrainerCallbacks } from "../../../lib/trainer/index.js";
+import type { RolloutReport, RunControl, TrainerCallbacks } from "../../../lib/trainer/index.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, rows, runAll, timeless } from "../../support/training.js";
 
@@ -125,7 +125,7 @@ describe("what is thrown", () => {
   test("by what speaks for itself is thrown as it is, such as an error of this package", async () => {
     const error = new VlmR1Error("ERR_IO", "cannot write", {});
     const events = new RunEvents();
-    events.addCallbacks({ onStep: () => Promise.reject(error) }, { stop: () => {}, saveCheckpoint: async () => "" });
+    events.addCallbacks({ onStep: () => Promise.reject(error) }, {} as RunControl);
     await expect(events.emit("step", {} as never)).rejects.toBe(error);
   });
 });

@@ -32,6 +32,15 @@ export function fill(element: Element, ...children: Child[]): void {
   append(element, children);
 }
 
+/** Makes `children` those of `element`; what stays is not moved, so that it keeps the focus. */
+export function arrange(element: Element, children: readonly Element[]): void {
+  for (const [index, child] of children.entries()) {
+    const current = element.children[index] ?? null;
+    if (current !== child) element.insertBefore(child, current);
+  }
+  while (element.children.length > children.length) element.lastElementChild?.remove();
+}
+
 let ids = 0;
 
 /** For labels and descriptions. */

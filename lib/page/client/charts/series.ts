@@ -24,6 +24,9 @@ export interface ChartData {
   series: Series[];
 }
 
+/** What is set, not measured: there is nothing to smooth. */
+const EXACT = new Set(["learning_rate", "num_tokens", "epoch"]);
+
 /** Everything of a chart on one axis of steps; what was not measured at a step is undefined there. */
 export function chartData(spec: ChartSpec, runs: readonly PageRun[], smoothing: number): ChartData {
   const lines = runs.flatMap((run, runIndex) =>
@@ -38,7 +41,7 @@ export function chartData(spec: ChartSpec, runs: readonly PageRun[], smoothing: 
   const place = (columns: Columns, metric: string) => placed(columns, metric, places);
   const series = lines.map(({ run, line, columns, runIndex, lineIndex }): Series => {
     const raw = place(columns, line.metric);
-    const drawn = line.style === "line" ? smooth(raw, smoothing) : raw;
+    const drawn = line.style === "line" && !EXACT.has(line.metric) ? smooth(raw, smoothing) : raw;
     // Of several runs the bands would cover each other.
     const band = lineIndex === 0 && runs.length === 1 ? bandOf(spec, drawn, columns, place, smoothing) : undefined;
     return { ...look(spec, runs, line, runIndex, lineIndex), label: labelOf(spec, runs, run, line), raw, drawn, band };

@@ -15,6 +15,7 @@ export class CardList {
   private examples: readonly Example[] = [];
   private cards: HTMLElement[] = [];
   private current = 0;
+  private shown = "";
 
   constructor(
     private readonly store: Store,
@@ -36,6 +37,10 @@ export class CardList {
   }
 
   show(examples: readonly Example[]): void {
+    // A dashboard that comes back brings the same ones again: the reader stays where they are.
+    const shown = JSON.stringify(examples);
+    if (shown === this.shown) return;
+    this.shown = shown;
     this.examples = examples;
     this.cards = [];
     this.current = 0;

@@ -1,6 +1,6 @@
 import type { PageCompletion } from "../../page-data.js";
 import type { Dialog } from "../base/dialog.js";
-import { fill, h, newId } from "../base/dom.js";
+import { arrange, h, newId } from "../base/dom.js";
 import { foreign, pictures, rewardList } from "../base/parts.js";
 import type { Store } from "../base/store.js";
 import { counted, formatReward, formatValue, visible } from "../base/text.js";
@@ -18,6 +18,12 @@ export function completions(store: Store, dialog: Dialog): Section {
   const nothing = empty("");
   const state = { search: "", shown: PAGE, follow: true };
   let all: readonly PageCompletion[] = [];
+  const items = new WeakMap<PageCompletion, HTMLElement>();
+  const itemOf = (one: PageCompletion) => {
+    const item = items.get(one) ?? h("li", {}, row(store, one, dialog));
+    items.set(one, item);
+    return item;
+  };
   const draw = () => {
     if (state.follow) all = store.run.completions;
     const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
@@ -26,7 +32,7 @@ export function completions(store: Store, dialog: Dialog): Section {
     nothing.hidden = chosen.length > 0;
     nothing.textContent =
       all.length > 0 ? "No completion fits this search." : "Completions appear here as they are sampled.";
-    fill(list, ...chosen.slice(0, state.shown).map((one) => h("li", {}, row(store, one, dialog))));
+    arrange(list, chosen.slice(0, state.shown).map(itemOf));
     const left = chosen.length - state.shown;
     more.hidden = left <= 0;
     more.textContent = `Show ${Math.min(PAGE, left)} more of ${left}`;
@@ -34,7 +40,7 @@ export function completions(store: Store, dialog: Dialog): Section {
   more.addEventListener("click", () => {
     state.shown += PAGE;
     draw();
-    (list.children[state.shown - PAGE]?.firstElementChild as HTMLElement | null)?.focus();
+    list.children[state.shown - PAGE]?.querySelector("button")?.focus();
   });
   const search = searchField("Search the completions", (text) => {
     state.search = text;

@@ -8,7 +8,7 @@ const MAX_LENGTH = 400;
 
 /** Options and environment of all runs, side by side. */
 export function config(store: Store): Section {
-  const body = h("div", { class: "panels wide-panels" });
+  const body = h("div", { class: "stack" });
   const id = newId("differing");
   const box = h("input", { id, type: "checkbox", onchange: () => draw() });
   const differing = h("span", { class: "check" }, box, h("label", { for: id }, "Only what differs"));
@@ -18,11 +18,15 @@ export function config(store: Store): Section {
     const { runs } = store.data;
     differing.hidden = runs.length < 2;
     const only = runs.length > 1 && box.checked;
-    const tables = [
-      table("Configuration", runs, (run) => run.config, only),
-      table("Environment", runs, (run) => run.environment, only),
+    const parts: [string, Facts][] = [
+      ["Environment", (run) => run.environment],
+      ["Configuration", (run) => run.config],
     ];
-    fill(body, ...tables);
+    const [first] = runs;
+    const panels = parts.map(([title, facts]) =>
+      first && runs.length === 1 ? list(title, facts(first)) : table(title, runs, facts, only),
+    );
+    fill(body, ...panels);
   };
   return {
     ...{ id: "config", title: "Configuration", element },
@@ -35,6 +39,17 @@ export function config(store: Store): Section {
 
 type Facts = (run: PageRun) => Record<string, unknown>;
 
+/** Of one run: in columns, as there are many options with short values. */
+function list(title: string, facts: Record<string, unknown>): HTMLElement {
+  const pairs = Object.entries(facts).map(([name, value]) =>
+    h("div", {}, h("dt", {}, foreign(name)), h("dd", {}, foreign(shown(value), MAX_LENGTH))),
+  );
+  const content =
+    pairs.length > 0 ? h("dl", { class: "options" }, ...pairs) : h("p", { class: "empty" }, "Not recorded.");
+  return h("div", { class: "panel" }, h("h3", {}, title), content);
+}
+
+/** Of several runs: side by side. */
 function table(title: string, runs: readonly PageRun[], facts: Facts, onlyDiffering: boolean): HTMLElement {
   const names = [...new Set(runs.flatMap((run) => Object.keys(facts(run))))];
   const rows = names.flatMap((name) => {

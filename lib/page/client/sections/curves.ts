@@ -1,4 +1,4 @@
-import { fill, h, newId } from "../base/dom.js";
+import { arrange, h, newId } from "../base/dom.js";
 import type { Store } from "../base/store.js";
 import { type ChartSpec, catalogOf } from "../charts/catalog.js";
 import { Chart, type ChartView } from "../charts/chart.js";
@@ -43,10 +43,10 @@ export function curves(store: Store): Section & { redraw(): void } {
       shown.set(key, chart);
       return { key, chart };
     });
-    const elements = charts.map(({ chart }) => chart.element);
-    if (elements.some((one, index) => target.children[index] !== one) || target.children.length !== elements.length) {
-      fill(target, ...elements);
-    }
+    arrange(
+      target,
+      charts.map(({ chart }) => chart.element),
+    );
     for (const { chart } of charts) chart.update(store.data.runs, view);
     return charts.map(({ key }) => key);
   };

@@ -5,6 +5,8 @@ import type { Store } from "../base/store.js";
 import { formatValue } from "../base/text.js";
 import { frame, type Section, touches } from "./section.js";
 
+const MAX_ANSWERS = 8;
+
 /** What the run learned from. */
 export function data(store: Store): Section {
   const body = h("div", { class: "stack" });
@@ -43,7 +45,7 @@ function parts(statistics: DataStatistics): HTMLElement[] {
 function common(answers: DataStatistics["commonAnswers"]): HTMLElement {
   const most = Math.max(...answers.map(({ count }) => count));
   const rows = answers
-    .slice(0, 12)
+    .slice(0, MAX_ANSWERS)
     .map(({ name, count }) =>
       h(
         "tr",

@@ -3,12 +3,18 @@ import { fill, h, svg } from "../base/dom.js";
 import { foreign } from "../base/parts.js";
 import type { Store } from "../base/store.js";
 import { counted, formatDifference, formatInterval, formatScore, titled } from "../base/text.js";
-import { verdictOf } from "./key-numbers.js";
+import { NEUTRAL, verdictOf } from "./key-numbers.js";
 import { frame, type Section, touches } from "./section.js";
 
 type Score = HeldOut["scores"][number];
 
-const WORDS = { good: "▲ better", bad: "▼ worse", none: "● no clear difference" };
+function verdictWords(score: Score): string {
+  const { low, high } = score.difference;
+  if (low <= 0 && high >= 0) return "● no clear difference";
+  const isMore = low > 0;
+  if (NEUTRAL.has(score.name)) return isMore ? "● more" : "● fewer";
+  return isMore ? "▲ better" : "▼ worse";
+}
 
 /** Scores before and after, with the interval of their difference. */
 export function heldOut(store: Store): Section {
@@ -45,7 +51,7 @@ function comparison({ labels, rows, scores }: HeldOut): HTMLElement {
       {},
       h("tr", {}, ...head.map((text) => (text ? h("th", { scope: "col" }, text) : h("td", { "aria-hidden": "true" })))),
     ),
-    h("tbody", {}, ...scores.map((score) => row(score, extentOf(scores, score.unit)))),
+    h("tbody", {}, ...scores.map((score) => row(score, extentOf(scores, scaleOf(score))))),
   );
   const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Held-out scores" };
   return h("div", { class: "panel" }, h("div", region, table), h("p", { class: "note" }, note));
@@ -63,13 +69,20 @@ function row(score: Score, extent: [number, number]): HTMLElement {
     h("td", { class: `number change ${verdict}` }, formatDifference(difference.value, unit)),
     h("td", { class: "number quiet" }, formatInterval(difference, unit)),
     h("td", { class: "whisker-cell" }, whisker(score, extent)),
-    h("td", { class: `change ${verdict}` }, WORDS[verdict]),
+    h("td", { class: `change ${verdict}` }, verdictWords(score)),
   );
 }
 
-/** From the least to the greatest end of any interval in this unit, with 0: all are drawn to one scale. */
-function extentOf(scores: readonly Score[], unit: Score["unit"]): [number, number] {
-  const ends = scores.filter((score) => score.unit === unit).flatMap(({ difference: { low, high } }) => [low, high]);
+/** Shares are drawn to one scale, and rewards; other numbers to their own. */
+function scaleOf({ name, unit }: Score): string {
+  return unit === "share" || /^rewards?(\/|$)/.test(name) ? unit : name;
+}
+
+/** From the least to the greatest end of the intervals of a scale, with 0. */
+function extentOf(scores: readonly Score[], scale: string): [number, number] {
+  const ends = scores
+    .filter((score) => scaleOf(score) === scale)
+    .flatMap(({ difference: { low, high } }) => [low, high]);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const pad = Math.max(1e-9, high - low) * 0.08;
   return [low - pad, high + pad];

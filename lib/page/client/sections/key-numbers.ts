@@ -40,8 +40,12 @@ function scores({ scores: all }: HeldOut): HTMLElement[] {
 
 const ARROWS = { good: "▲", bad: "▼", none: "●" };
 
+/** Of which more is neither better nor worse. */
+export const NEUTRAL = new Set(["tokens"]);
+
 /** A difference whose interval holds 0 may be chance. */
-export function verdictOf({ difference: { low, high } }: Score): "good" | "bad" | "none" {
+export function verdictOf({ name, difference: { low, high } }: Score): "good" | "bad" | "none" {
+  if (NEUTRAL.has(name)) return "none";
   return low > 0 ? "good" : high < 0 ? "bad" : "none";
 }
 
