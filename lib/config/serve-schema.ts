@@ -67,7 +67,7 @@ export const serveSchema = z.object({
   ...serverFields,
   ...limitFields,
   seed: seedField.seed.describe(
-    "of requests without a seed: these and their number since the start name their samples",
+    "names, with their number since the start, the samples of requests without a seed of their own",
   ),
 });
 

@@ -61,14 +61,26 @@ const stopString = z
   .max(256)
   .refine((text) => !/\p{Surrogate}/u.test(text), "expected whole characters");
 
+/** The engine's own bounds, said by the names that clients know. */
+const LEAST_TEMPERATURE = 1e-4;
+const MOST_TOP_K = 2 ** 31 - 1;
+
 const Schema = z.strictObject({
   messages: z.array(Messages).min(1),
   model: z.string().nullish(),
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
+  temperature: z
+    .number()
+    .min(0)
+    .max(2)
+    .refine(
+      (value) => value === 0 || value >= LEAST_TEMPERATURE,
+      `expected 0 (greedy) or at least ${LEAST_TEMPERATURE}`,
+    )
+    .nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(-1).nullish(),
+  top_k: z.int().min(-1).max(MOST_TOP_K).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().gt(0).nullish(),
   n: z.int().min(1).nullish(),

@@ -58,6 +58,8 @@ describe("a request for a chat completion", () => {
     [{ messages: [] }, "messages", "invalid_value", "expected at least 1 items"],
     [{ messages: HELLO, temperature: "hot" }, "temperature", "invalid_value", 'a value of type number, got "hot"'],
     [{ messages: HELLO, temperature: 3 }, "temperature", "invalid_value", "expected at most 2, got 3"],
+    [{ messages: HELLO, temperature: 1e-5 }, "temperature", "invalid_value", "expected 0 (greedy) or at least 0.0001"],
+    [{ messages: HELLO, top_k: 2 ** 40 }, "top_k", "invalid_value", "expected at most 2147483647"],
     [{ messages: HELLO, top_p: 0 }, "top_p", "invalid_value", "expected more than 0, got 0"],
     [{ messages: HELLO, n: 1.5 }, "n", "invalid_value", "expected a whole number, got 1.5"],
     [{ messages: HELLO, max_tokens: 0 }, "max_tokens", "invalid_value", "expected at least 1, got 0"],

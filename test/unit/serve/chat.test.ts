@@ -193,7 +193,7 @@ describe("a chat completion", () => {
 
   test("that is left in the middle leaves the batch", async () => {
     use(endless(tokenizer.encode("a")[0]!));
-    addon.steps.milliseconds = 2;
+    addon.steps.milliseconds = 5;
     const { client } = await start();
     const stream = await client.chat.completions.create({ model: "m", messages: user("Hi"), stream: true, n: 2 });
     for await (const _ of stream) break;
