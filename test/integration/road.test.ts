@@ -1,9 +1,11 @@
+import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { parse } from "csv-parse/sync";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readRecord } from "../../lib/eval/index.js";
-import { goRoad } from "../../scripts/road/road.mjs";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** The commands that people type, as processes of their own, with few steps; `npm run road` takes as many as it needs. */
@@ -14,14 +16,9 @@ describe("from a site to a trained model and its report", () => {
   let output = "";
 
   beforeAll(async () => {
-    await goRoad({
-      folder,
-      sftSteps: 12,
-      steps: 8,
-      write: (text: string) => {
-        output += text;
-      },
-    });
+    const script = fileURLToPath(new URL("../../scripts/road/road.mjs", import.meta.url));
+    const args = [script, "--out", folder, "--sft-steps", "12", "--steps", "8"];
+    output = (await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 })).stdout;
   }, 300_000);
 
   test("crawls every food of the site once, with its picture", () => {
