@@ -10,7 +10,7 @@ import { completionJson } from "./completion-json.js";
 import type { CliContext } from "./context.js";
 import { type GenerateConfig, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
-import { printJson, StatusLine, warn } from "./output.js";
+import { printJson, StatusLine, warn, writeAnswer } from "./output.js";
 import { linesOf, standardInput } from "./standard-input.js";
 
 const Pictures = z.union([z.string().min(1), z.array(z.string().min(1))], "expected a path or a list of paths");
@@ -164,7 +164,7 @@ class Batch {
       else {
         const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
         const which = several ? `, ${index + 1} of ${completions.length}` : "";
-        context.stdout.write(`--- ${id}${which}${cut}\n${record.text}\n`);
+        writeAnswer(context, `--- ${id}${which}${cut}\n${record.text}\n`);
       }
     }
   }
