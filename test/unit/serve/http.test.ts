@@ -199,6 +199,15 @@ describe("a path", () => {
     expect(await response.json()).toMatchObject({ error: { code, message: expect.any(String) } });
   });
 
+  test("answers HEAD with the head of what GET says", async () => {
+    const { server } = await start();
+    for (const path of ["/health", "/metrics", "/v1/models"]) {
+      const response = await fetch(new URL(path, server.url), { method: "HEAD" });
+      expect([path, response.status, await response.text()]).toEqual([path, 200, ""]);
+      expect(Number(response.headers.get("content-length"))).toBeGreaterThan(0);
+    }
+  });
+
   test("/health and /metrics say how the server is", async () => {
     const { server, client } = await start({ maxNumSeqs: 2 });
     await client.chat.completions.create({ ...HELLO, n: 2 });
