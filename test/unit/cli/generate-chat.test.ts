@@ -173,7 +173,7 @@ describe("a chat", () => {
       const running = runCli(["generate", "--model", MODEL, "--chat"], { signal: controller.signal });
       if (hangs !== undefined) stream.write("One?\n");
       const verb = hangs ?? "loadModel";
-      await vi.waitFor(() => expect(addon.calls.map((call) => call.verb)).toContain(verb));
+      await vi.waitFor(() => expect(addon.calls.map((call) => call.verb)).toContain(verb), { timeout: 20_000 });
       controller.abort();
       expect(await running).toMatchObject({ code: 130, stdout: hangs === undefined ? "" : "so far\n" });
     }
@@ -349,7 +349,7 @@ describe("a terminal", () => {
     for (const who of ["prompt", "answer"]) {
       terminal.onInterrupt(() => heard.push(who));
       input.write("\x03");
-      await vi.waitFor(() => expect(heard.at(-1)).toBe(who));
+      await vi.waitFor(() => expect(heard.at(-1)).toBe(who), { timeout: 20_000 });
     }
     terminal.close();
     expect(heard).toEqual(["prompt", "answer"]);

@@ -184,7 +184,7 @@ describe("generate", () => {
       use({ hangs: "generate", news: [await tokensOf("so far")] });
       const controller = new AbortController();
       const running = run({ signal: controller.signal });
-      await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
+      await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1), { timeout: 20_000 });
       controller.abort();
       expect(await running).toEqual({ code: 130, stdout: "so far\n", stderr: "" });
     });
@@ -227,7 +227,7 @@ describe("generate", () => {
     use({ hangs: "generate" });
     const controller = new AbortController();
     const running = runCli(["generate", "--model", MODEL, "--prompt", "x"], { signal: controller.signal });
-    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
+    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1), { timeout: 20_000 });
     controller.abort();
     expect(await running).toMatchObject({ code: 130, stdout: "" });
     expect(argsOf("engine.dispose")).toHaveLength(1);
