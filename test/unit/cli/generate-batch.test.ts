@@ -84,12 +84,12 @@ describe("a file of prompts", () => {
     expect(code).toBe(0);
     const rows = jsonLines(stdout);
     expect(rows.map(({ id, error }) => [id, (error as { code: string } | undefined)?.code])).toEqual([
+      [1, undefined],
       [2, "ERR_DATA"],
       [3, "ERR_DATA"],
       ["none", "ERR_NOT_FOUND"],
       ["marks", "ERR_DATA"],
       ["long", "ERR_DATA"],
-      [1, undefined],
       ["last", undefined],
     ]);
     expect(stderr).toContain("warning: line 2 (2): not JSON");
