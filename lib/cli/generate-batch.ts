@@ -10,7 +10,7 @@ import { completionJson } from "./completion-json.js";
 import type { CliContext } from "./context.js";
 import { type GenerateConfig, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
-import { printJson, StatusLine, warn } from "./output.js";
+import { printJson, StatusLine, warn, writeAnswer } from "./output.js";
 import { linesOf, standardInput } from "./standard-input.js";
 
 const Pictures = z.union([z.string().min(1), z.array(z.string().min(1))], "expected a path or a list of paths");
@@ -70,6 +70,8 @@ async function openStream(path: string): Promise<Readable> {
 
 class Batch {
   private waiting: Item[] = [];
+  /** Lines of output for those that were refused, which have their turn behind the answers before them. */
+  private refusals: { place: number; record: object }[] = [];
   private answered = 0;
   private refused = 0;
   private readonly status: StatusLine;
@@ -94,7 +96,8 @@ class Batch {
       this.refuse({ place, id }, error);
     }
     const most = AHEAD * (this.config.maxNumSeqs || Number.POSITIVE_INFINITY);
-    if (this.waiting.length >= most || pictureBytes(this.waiting) >= WAITING_PICTURE_BYTES) await this.flush();
+    if (this.waiting.length === 0) this.printRefusals();
+    else if (this.waiting.length >= most || pictureBytes(this.waiting) >= WAITING_PICTURE_BYTES) await this.flush();
   }
 
   async finish(): Promise<void> {
@@ -122,6 +125,7 @@ class Batch {
     const items = this.waiting;
     this.waiting = [];
     for (const run of neighbours(items, ({ place }) => place)) await this.answer(run);
+    this.printRefusals();
   }
 
   /** Where the engine does not take one of several prompts, each is tried alone. */
@@ -155,7 +159,8 @@ class Batch {
     });
   }
 
-  private print({ id, prompt }: Item, completions: readonly NativeCompletion[]): void {
+  private print({ place, id, prompt }: Item, completions: readonly NativeCompletion[]): void {
+    this.printRefusals(place);
     const { context, opened, json } = this;
     for (const [index, completion] of completions.entries()) {
       const several = completions.length > 1;
@@ -164,7 +169,7 @@ class Batch {
       else {
         const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
         const which = several ? `, ${index + 1} of ${completions.length}` : "";
-        context.stdout.write(`--- ${id}${which}${cut}\n${record.text}\n`);
+        writeAnswer(context, `--- ${id}${which}${cut}\n${record.text}\n`);
       }
     }
   }
@@ -175,7 +180,13 @@ class Batch {
     this.refused += 1;
     this.status.clear();
     warn(context, `line ${place + 1} (${id}): ${error.message}`);
-    if (json) printJson(context, { id, error: { code: error.code, message: error.message } });
+    if (json) this.refusals.push({ place, record: { id, error: { code: error.code, message: error.message } } });
+  }
+
+  private printRefusals(before = Number.POSITIVE_INFINITY): void {
+    const due = this.refusals.filter(({ place }) => place < before);
+    this.refusals = this.refusals.filter(({ place }) => place >= before);
+    for (const { record } of due) printJson(this.context, record);
   }
 }
 

@@ -2,6 +2,7 @@ import { readFile, realpath, stat } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ApiError, badRequest } from "./api-error.js";
+import { excerpt } from "./shown.js";
 
 export interface PictureRules {
   /** The folder of which requests may name pictures, without symbolic links; undefined: none. */
@@ -53,22 +54,23 @@ async function readLocal(url: string, param: string, { imageFolder, maxBytes }: 
     throw badRequest(`${what}; send the picture as data:image/…;base64,…`, param, "image_path_not_allowed");
   }
   const path = resolve(imageFolder, localPath(url, param));
+  const name = excerpt(url);
   // By its name first, so that an answer tells nothing about what there is outside.
   if (!isInside(path, imageFolder)) throw outside(param);
   try {
     const real = await realpath(path);
     if (!isInside(real, imageFolder)) throw outside(param);
     const { size, isFile } = await describe(real);
-    if (!isFile) throw badRequest(`${param}: ${url} is not a file`, param, "invalid_image");
+    if (!isFile) throw badRequest(`${param}: ${name} is not a file`, param, "invalid_image");
     if (size > maxBytes) {
-      throw badRequest(`${param}: ${url} has ${size} bytes, at most ${maxBytes} are read`, param, "image_too_large");
+      throw badRequest(`${param}: ${name} has ${size} bytes, at most ${maxBytes} are read`, param, "image_too_large");
     }
     return await readFile(real);
   } catch (error) {
     const { code } = error as { code?: unknown };
     if (code === undefined || (error as Error).name === "ApiError") throw error;
     const why = code === "ENOENT" || code === "ENOTDIR" ? "there is no such file" : "it cannot be read";
-    throw badRequest(`${param}: ${url}: ${why}`, param, "image_not_found");
+    throw badRequest(`${param}: ${name}: ${why}`, param, "image_not_found");
   }
 }
 
