@@ -61,8 +61,10 @@ async function compare(both: [Compared, Compared], config: CompareConfig, contex
   const labels: [string, string] = [both[0].label, both[1].label];
   const status = new StatusLine(context);
   status.show(`comparing ${first.answers.length} answers in ${resamples} resamples`);
-  const comparison = compareRecords(first, second, { labels, cluster, classOf, seed, resamples });
-  status.clear();
+  const comparison = await compareRecords(first, second, {
+    ...{ labels, cluster, classOf, seed, resamples },
+    signal: context.signal,
+  }).finally(() => status.clear());
   for (const note of notesOf(comparison)) warn(context, note);
   return comparison;
 }

@@ -44,7 +44,7 @@ function basis({ rows, clusters }: Comparison, resamples: number): string {
 }
 
 function classLines(classes: readonly ClassComparison[], labels: readonly [string, string], top: number): string[] {
-  const changed = classes.filter(({ change }) => change !== 0);
+  const changed = classes.filter(({ change, nameChange }) => change !== 0 || nameChange !== 0);
   if (changed.length === 0) return ["no class has changed"];
   const head = ["class", "rows", "reward", "", "right name", ""];
   const below = ["", "", ...labels, ...labels];
