@@ -6,14 +6,16 @@ import {
   type NumberCalibration,
 } from "../eval/index.js";
 import { formatTable } from "../report/format.js";
+import { shownNames } from "./shared-units.js";
 
 /** Lines of the tables that go deeper than the scores; a table that has more than `top` lines is cut. */
 export function classLines(classes: readonly ClassScores[], top: number): string[] {
-  const head = ["class", "rows", "reward", "right name", "95 %", "right number", "95 %"];
+  const { without, show } = shownNames(classes.map(({ name }) => name));
+  const head = [`class${without}`, "rows", "reward", "right name", "95 %", "right number", "95 %"];
   const lines = classes
     .slice(0, top)
     .map(({ name, rows, reward, rightName, rightNumber }) => [
-      excerpt(name, NAME),
+      excerpt(show(name), NAME),
       String(rows),
       reward === null ? "–" : reward.toFixed(3),
       percent(rightName.value),
@@ -27,16 +29,22 @@ export function classLines(classes: readonly ClassScores[], top: number): string
 export function confusionLines(counts: readonly ConfusionCount[], top: number): string[] {
   const wrong = confusions(counts);
   if (wrong.length === 0) return ["no name was confused with another"];
-  const head = ["expected", "answered", "answers", "of these"];
+  const { without, show } = shownNames(counts.map(({ expected }) => expected));
+  const head = [`expected${without}`, "answered", "answers", "of these"];
   const lines = wrong
     .slice(0, top)
     .map(({ expected, answered, count, share }) => [
-      excerpt(expected, NAME),
-      answered === null ? "(no answer)" : excerpt(answered, NAME),
+      ...confused(expected, answered, show).map((name) => excerpt(name, NAME)),
       String(count),
       percent(share),
     ]);
   return [...formatTable([head, ...lines]), ...rest(wrong.length, top, "confusions")];
+}
+
+/** Names that differ in their units alone keep these. */
+function confused(expected: string, answered: string | null, show: (name: string) => string): [string, string] {
+  if (answered === null) return [show(expected), "(no answer)"];
+  return show(expected) === show(answered) ? [expected, answered] : [show(expected), show(answered)];
 }
 
 export function numberLines(numbers: NumberCalibration): string[] {

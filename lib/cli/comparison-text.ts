@@ -2,6 +2,7 @@ import type { ChangedRow, ClassComparison, Comparison, ScoreComparison } from ".
 import { formatTable } from "../report/format.js";
 import { expectedAnswer } from "../rewards/answer.js";
 import { excerpt, percent, rest } from "./analysis-text.js";
+import { shownNames } from "./shared-units.js";
 
 export interface ComparisonTextOptions {
   /** Classes, and rows that got better and worse, that are shown. */
@@ -40,18 +41,19 @@ const FEW = 20;
 function basis({ rows, clusters }: Comparison, resamples: number): string {
   const drawn = clusters === rows ? "" : `, drawn in ${clusters} groups that share a picture`;
   const few = clusters < FEW ? "; so few make the intervals too narrow" : "";
-  return `${rows} rows${drawn}; ${resamples} resamples${few}`;
+  return `${rows} ${rows === 1 ? "row" : "rows"}${drawn}; ${resamples} resamples${few}`;
 }
 
 function classLines(classes: readonly ClassComparison[], labels: readonly [string, string], top: number): string[] {
   const changed = classes.filter(({ change, nameChange }) => change !== 0 || nameChange !== 0);
   if (changed.length === 0) return ["no class has changed"];
-  const head = ["class", "rows", "reward", "", "right name", ""];
+  const { without, show } = shownNames(classes.map(({ name }) => name));
+  const head = [`class${without}`, "rows", "reward", "", "right name", ""];
   const below = ["", "", ...labels, ...labels];
   const lines = changed
     .slice(0, top)
     .map(({ name, rows, reward, rightName }) => [
-      excerpt(name, 40),
+      excerpt(show(name), 40),
       String(rows),
       reward === null ? "–" : reward.first.toFixed(3),
       reward === null ? "–" : reward.second.toFixed(3),

@@ -180,6 +180,8 @@ describe("compare", () => {
       [[old], 1, "is of an older version"],
       [[join(one, "after.json"), other], 1, "24 of 24 rows expect another answer"],
       [[MODEL, "nowhere/at/all", ...data], 1, 'no folder "nowhere/at/all"'],
+      [[one, two, "--eval-batch-size", "2"], 2, "--eval-batch-size is about evaluating a model, but neither"],
+      [[join(one, "after.json"), two, "--limit", "2"], 2, "--limit is about evaluating a model"],
       [[one, two, "--class-field", "kind"], 2, "there is no data set"],
       [[one, two, "--resamples", "3"], 2, "resamples"],
     ];
