@@ -5,7 +5,7 @@ import {
   confusions,
   type NumberCalibration,
 } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { excerpt, formatPercent, formatTable } from "../report/format.js";
 import { shownNames } from "./shared-units.js";
 
 /** Lines of the tables that go deeper than the scores; a table that has more than `top` lines is cut. */
@@ -18,9 +18,9 @@ export function classLines(classes: readonly ClassScores[], top: number): string
       excerpt(show(name), NAME),
       String(rows),
       reward === null ? "–" : reward.toFixed(3),
-      percent(rightName.value),
+      formatPercent(rightName.value),
       range(rightName),
-      percent(rightNumber.value),
+      formatPercent(rightNumber.value),
       range(rightNumber),
     ]);
   return [...formatTable([head, ...lines]), ...rest(classes.length, top, "classes")];
@@ -36,7 +36,7 @@ export function confusionLines(counts: readonly ConfusionCount[], top: number): 
     .map(({ expected, answered, count, share }) => [
       ...confused(expected, answered, show).map((name) => excerpt(name, NAME)),
       String(count),
-      percent(share),
+      formatPercent(share),
     ]);
   return [...formatTable([head, ...lines]), ...rest(wrong.length, top, "confusions")];
 }
@@ -55,8 +55,8 @@ export function numberLines(numbers: NumberCalibration): string[] {
     ["  answered", String(pairs)],
     ["  missing", String(missing)],
     ["  answered beyond these", String(surplus)],
-    ["median relative error", or(medianRelativeError, percent)],
-    ...within.map(({ error, share }) => [`within ${100 * error} %`, percent(share)]),
+    ["median relative error", or(medianRelativeError, formatPercent)],
+    ...within.map(({ error, share }) => [`within ${100 * error} %`, formatPercent(share)]),
     ["median answered / expected", or(bias, (value) => value.toFixed(3))],
     ["correlation of logarithms", or(pearsonLog, (value) => value.toFixed(3))],
     ["correlation of ranks", or(spearman, (value) => value.toFixed(3))],
@@ -73,24 +73,8 @@ export function numberLines(numbers: NumberCalibration): string[] {
   return [...formatTable(facts), "", ...formatTable([head, ...table])];
 }
 
-/** "83.3 %", from a share of 1. */
-export function percent(value: number): string {
-  return `${(100 * value).toFixed(1)} %`;
-}
-
 /** Columns of a name in a table. */
 const NAME = 40;
-
-/** The text on one line, and at most `length` characters of it. Models may write what would move a terminal's cursor. */
-export function excerpt(text: string, length: number): string {
-  const line = text
-    .replace(/\s*\n\s*/g, " ⏎ ")
-    .replace(/\t/g, " ")
-    .replace(/\p{Cc}/gu, "\ufffd");
-  const characters = [...line];
-  if (characters.length > length) return `${characters.slice(0, length - 1).join("")}…`;
-  return line === "" ? "(nothing)" : line;
-}
 
 function range({ low, high }: ConfidenceInterval): string {
   return `${(100 * low).toFixed(0)} – ${(100 * high).toFixed(0)} %`;

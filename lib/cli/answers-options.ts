@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { toSnake } from "../config/names.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { replaceJson } from "../files/index.js";
 import { changedOptions } from "../trainer/resume-options.js";
 import type { OpenOptions } from "./open.js";
 import type { EvaluatingConfig } from "./run-evaluation.js";
@@ -48,8 +48,7 @@ export function optionsPath(answers: string): string {
 }
 
 export async function writeOptions(answers: string, options: AnswersOptions): Promise<void> {
-  const what = "write the options of the answers to";
-  await replaceFile(optionsPath(answers), { what }, (file) => file.writeFile(`${JSON.stringify(options, null, 2)}\n`));
+  await replaceJson(optionsPath(answers), options, { what: "write the options of the answers to" });
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ChangedRow, ClassComparison, Comparison, ScoreComparison } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { excerpt, formatChange, formatPercent, formatTable } from "../report/format.js";
 import { expectedAnswer } from "../rewards/answer.js";
-import { excerpt, percent, rest } from "./analysis-text.js";
+import { rest } from "./analysis-text.js";
 import { shownNames } from "./shared-units.js";
 
 export interface ComparisonTextOptions {
@@ -23,14 +23,14 @@ export function comparisonLines(comparison: Comparison, { top, resamples }: Comp
 }
 
 function scoreRow({ name, unit, first, second, difference, probabilityHigher, pValue }: ScoreComparison): string[] {
-  const text = (value: number) => (unit === "share" ? percent(value) : value.toFixed(3));
+  const text = (value: number) => (unit === "share" ? formatPercent(value) : value.toFixed(3));
   return [
     name === "reward" ? "mean reward" : name.startsWith("rewards/") ? `  ${name.slice("rewards/".length)}` : name,
     text(first),
     text(second),
-    signed(difference.value, text),
-    `${signed(difference.low, text)} … ${signed(difference.high, text)}`,
-    percent(probabilityHigher),
+    formatChange(difference.value, text),
+    `${formatChange(difference.low, text)} … ${formatChange(difference.high, text)}`,
+    formatPercent(probabilityHigher),
     pValue < 0.001 ? "< 0.001" : pValue.toFixed(3),
   ];
 }
@@ -57,8 +57,8 @@ function classLines(classes: readonly ClassComparison[], labels: readonly [strin
       String(rows),
       reward === null ? "–" : reward.first.toFixed(3),
       reward === null ? "–" : reward.second.toFixed(3),
-      percent(rightName.first),
-      percent(rightName.second),
+      formatPercent(rightName.first),
+      formatPercent(rightName.second),
     ]);
   return [...formatTable([head, below, ...lines]), ...rest(changed.length, top, "classes")];
 }
@@ -76,7 +76,7 @@ function rowLines(
     ...(shown.length === 0 ? [] : [""]),
     rows.length === 0 ? `no row is ${what}` : heading(count, shown.length, rows.length),
     ...shown.flatMap(({ id, question, solution, first, second, difference }) => [
-      `${id}  ${signed(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
+      `${id}  ${formatChange(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
       `  ${"expected".padEnd(width)}  ${excerpt(expectedAnswer(solution), LINE)}`,
       `  ${labels[0].padEnd(width)}  ${excerpt(first.completion, LINE)}`,
       `  ${labels[1].padEnd(width)}  ${excerpt(second.completion, LINE)}`,
@@ -100,7 +100,3 @@ function onePerPicture(rows: readonly ChangedRow[]): ChangedRow[] {
 
 /** Characters of an answer that are shown. */
 const LINE = 160;
-
-function signed(value: number, text: (value: number) => string): string {
-  return `${value < 0 ? "−" : "+"}${text(Math.abs(value))}`;
-}

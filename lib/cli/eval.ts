@@ -17,10 +17,10 @@ import {
   recordOf,
   scoresOf,
 } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { formatPercent, formatTable } from "../report/format.js";
 import { checkSeveralAnswers } from "../trainer/evaluation-sampling.js";
 import { analysisToJson } from "./analysis-json.js";
-import { classLines, confusionLines, numberLines, percent } from "./analysis-text.js";
+import { classLines, confusionLines, numberLines } from "./analysis-text.js";
 import type { CliContext } from "./context.js";
 import { printJson } from "./output.js";
 import { loadRows, loadScorer, refuseModelFlags, runEvaluation } from "./run-evaluation.js";
@@ -134,9 +134,9 @@ function scoreLines(record: EvaluationRecord): string[] {
       const reward = /^eval_rewards\/(.+)\/mean$/s.exec(name)?.[1];
       return reward === undefined ? [] : [[`  ${reward}`, fixed(value, 3)]];
     }),
-    ["right name", percent(scores.nameAccuracy)],
-    ["right number", percent(scores.numberAccuracy)],
-    ["right format", percent(scores.formatRate)],
+    ["right name", formatPercent(scores.nameAccuracy)],
+    ["right number", formatPercent(scores.numberAccuracy)],
+    ["right format", formatPercent(scores.formatRate)],
     ["tokens per answer", fixed(metrics["eval_completions/mean_length"], 1)],
   ]);
 }

@@ -1,8 +1,8 @@
 import type { Row } from "../data/datasets/index.js";
+import { questionOf } from "../data/text/question.js";
 import { VlmR1Error } from "../errors/index.js";
 import { groupBy } from "./analysis/by-class.js";
 import type { EvaluatedAnswer } from "./evaluate.js";
-import { questionOf } from "./make-record.js";
 import type { RecordedAnswer } from "./record.js";
 
 export interface KnownAnswersOptions {
