@@ -1,3 +1,4 @@
 export { syncEntries, syncTree } from "./durable.js";
+export { linesIn } from "./lines.js";
 export { type Holder, isAlive, ownHolder, readHolder } from "./process-lock.js";
 export { pathBeside, replaceFile, replaceJson, UNFINISHED } from "./replace-file.js";
