@@ -15,7 +15,7 @@ export interface KnownAnswersOptions {
 /**
  * The answers that an evaluation which was interrupted gave already, by the rows' ids, for `evaluate` to go on with. A row
  * that has too few of them is left out: it is answered again. Throws `ERR_DATA` where they are of another evaluation:
- * other rows, questions, solutions, rewards, or more answers per row. Of which model they are they do not say.
+ * other rows, questions, solutions, rewards, or more answers per row. Of which model they are is for the caller to know.
  */
 export function knownAnswers(
   recorded: readonly RecordedAnswer[],
