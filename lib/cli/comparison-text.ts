@@ -1,5 +1,5 @@
 import type { ChangedRow, ClassComparison, Comparison, ScoreComparison } from "../eval/index.js";
-import { excerpt, formatChange, formatPercent, formatTable } from "../report/format.js";
+import { columnsOf, excerpt, formatChange, formatPercent, formatTable, padColumns } from "../report/format.js";
 import { expectedAnswer } from "../rewards/answer.js";
 import { rest } from "./analysis-text.js";
 import { shownNames } from "./shared-units.js";
@@ -70,16 +70,16 @@ function rowLines(
   top: number,
 ): string[] {
   const shown = onePerPicture(rows).slice(0, top);
-  const width = Math.max("expected".length, ...labels.map((label) => label.length));
+  const width = Math.max(...["expected", ...labels].map(columnsOf));
   const count = `${rows.length} ${rows.length === 1 ? "row is" : "rows are"} ${what}`;
   return [
     ...(shown.length === 0 ? [] : [""]),
     rows.length === 0 ? `no row is ${what}` : heading(count, shown.length, rows.length),
     ...shown.flatMap(({ id, question, solution, first, second, difference }) => [
-      `${id}  ${formatChange(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
-      `  ${"expected".padEnd(width)}  ${excerpt(expectedAnswer(solution), LINE)}`,
-      `  ${labels[0].padEnd(width)}  ${excerpt(first.completion, LINE)}`,
-      `  ${labels[1].padEnd(width)}  ${excerpt(second.completion, LINE)}`,
+      `${excerpt(id)}  ${formatChange(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
+      `  ${padColumns("expected", width)}  ${excerpt(expectedAnswer(solution), LINE)}`,
+      `  ${padColumns(labels[0], width)}  ${excerpt(first.completion, LINE)}`,
+      `  ${padColumns(labels[1], width)}  ${excerpt(second.completion, LINE)}`,
     ]),
   ];
 }

@@ -94,7 +94,7 @@ export async function compareRecords(
     clusters: new Set(clusters).size,
     onlyFirst,
     onlySecond,
-    notes: notesOf(labels, names),
+    notes: [...rewardNotes(labels, names), ...questionNotes(rows)],
     scores,
     classes: compareClasses(rows, classOf),
     improved: changed.filter(({ difference }) => difference > 0).sort((a, b) => b.difference - a.difference),
@@ -213,10 +213,19 @@ function rewardNames({ answers }: EvaluationRecord): string[] {
   return [...new Set(answers.flatMap(({ rewards }) => Object.keys(rewards)))];
 }
 
-function notesOf(labels: readonly [string, string], [one, two]: readonly [string[], string[]]): string[] {
+function rewardNotes(labels: readonly [string, string], [one, two]: readonly [string[], string[]]): string[] {
   if (one.length === two.length && one.every((name) => two.includes(name))) return [];
   const list = (names: readonly string[]) => names.join(", ") || "no rewards";
   return [
     `"reward" is the sum of other rewards: ${labels[0]} was judged by ${list(one)}; ${labels[1]} by ${list(two)}`,
   ];
+}
+
+function questionNotes(rows: readonly PairedRow[]): string[] {
+  const questionOf = ([answer]: readonly RecordedAnswer[]) => answer?.question;
+  const others = rows.filter(({ first, second }) => questionOf(first) !== questionOf(second));
+  const [example] = others;
+  return example === undefined
+    ? []
+    : [`${others.length} of ${rows.length} rows were asked another question in the other evaluation: ${example.id} …`];
 }

@@ -88,6 +88,15 @@ describe("two evaluations", () => {
     expect(scores.map(({ name }) => name)).not.toContain("rewards/format");
   });
 
+  it("are said to have been asked other questions", async () => {
+    const other = record(at("b", 1), at("a", 1, { question: "这是什么？" }));
+    const { notes, rows } = await compareRecords(first, other);
+    expect({ notes, rows }).toEqual({
+      notes: ["1 of 2 rows were asked another question in the other evaluation: a …"],
+      rows: 2,
+    });
+  });
+
   it("are refused where they are of different data", async () => {
     const other = record(at("a", 1, pear), at("b", 1));
     await expect(compareRecords(first, other)).rejects.toThrow(
