@@ -29,7 +29,7 @@ export interface PairedDifference {
   equal: number;
 }
 
-export const RESAMPLES = 10_000;
+const RESAMPLES = 10_000;
 
 /** Keeps these numbers apart from others of the same seed. */
 const STREAM = 2 ** 48 + 5;
