@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { z } from "zod";
+import { holdManyPictures } from "../data/encode-rows.js";
 import { neighbours } from "../data/neighbours.js";
 import type { NativeCompletion } from "../engine/index.js";
 import { fromSystem, isAbort, VlmR1Error } from "../errors/index.js";
@@ -31,8 +32,6 @@ interface Item {
 
 /** Prompts that the engine gets at once, over those that it answers at once, so that it has others to go on with. */
 const AHEAD = 4;
-/** Pictures of prompts that wait for their turn take no more than this, and what one prompt more has. */
-const WAITING_PICTURE_BYTES = 64 * 2 ** 20;
 
 /**
  * Answers the prompts of a JSONL file in their order, many at a time. An answer depends on its line, the line's number
@@ -97,7 +96,7 @@ class Batch {
     }
     const most = AHEAD * (this.config.maxNumSeqs || Number.POSITIVE_INFINITY);
     if (this.waiting.length === 0) this.printRefusals();
-    else if (this.waiting.length >= most || pictureBytes(this.waiting) >= WAITING_PICTURE_BYTES) await this.flush();
+    else if (this.waiting.length >= most || holdManyPictures(this.waiting)) await this.flush();
   }
 
   async finish(): Promise<void> {
@@ -205,10 +204,4 @@ function parseQuestion(line: string): z.output<typeof Question> {
   const [{ path, message, input }] = result.error.issues as [z.core.$ZodIssue];
   const missing = input === undefined ? "is missing" : message;
   throw new VlmR1Error("ERR_DATA", `${path.join(".") || "the line"}: ${missing}`);
-}
-
-function pictureBytes(items: readonly Item[]): number {
-  let bytes = 0;
-  for (const { prompt } of items) for (const { pixelValues } of prompt.images) bytes += pixelValues.byteLength;
-  return bytes;
 }

@@ -1,6 +1,7 @@
 import { readFile, realpath, stat } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type PictureFormat, pictureFormat } from "../processing/picture-format.js";
 import { type ApiError, badRequest } from "./api-error.js";
 import { excerpt } from "./shown.js";
 
@@ -11,15 +12,13 @@ export interface PictureRules {
   maxBytes: number;
 }
 
-/** How pictures of the formats begin that requests may hold. */
-const BEGINNINGS = /^(\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP)/s;
-/** Bytes that tell a format. */
-const LONGEST_BEGINNING = 16;
+/** The formats that requests may hold. */
+const FORMATS: ReadonlySet<PictureFormat | undefined> = new Set(["jpg", "png", "gif", "webp"] as const);
 
 /** The encoded bytes of a picture that a request holds or names; `param` is the field, for messages. */
 export async function readImageUrl(url: string, param: string, rules: PictureRules): Promise<Uint8Array> {
   const bytes = /^data:/i.test(url) ? decodeDataUrl(url, param) : await readLocal(url, param, rules);
-  if (BEGINNINGS.test(Buffer.from(bytes.subarray(0, LONGEST_BEGINNING)).toString("latin1"))) return bytes;
+  if (FORMATS.has(pictureFormat(bytes))) return bytes;
   throw badRequest(`${param}: not a PNG, JPEG, WebP or GIF picture`, param, "invalid_image");
 }
 
