@@ -273,7 +273,7 @@ TEST(adamw_of_bytes_trains_as_f32_does) {
       std::vector<float> x(static_cast<size_t>(n));
       if (of_halves) {
         const auto bits = halves_of(*backend, t.value);
-        std::transform(bits.begin(), bits.end(), x.begin(), bf16_to_f32);
+        std::transform(bits.begin(), bits.end(), x.begin(), [](uint16_t b) { return bf16_to_f32(b); });
       } else {
         x = to_vector(*backend, t.value);
       }
