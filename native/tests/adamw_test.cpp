@@ -37,7 +37,7 @@ std::vector<uint8_t> bytes_of(Backend& backend, const Tensor& x) {
 
 Tensor halves(Backend& backend, const std::vector<float>& values) {
   std::vector<uint16_t> bits(values.size());
-  std::transform(values.begin(), values.end(), bits.begin(), f32_to_bf16);
+  std::transform(values.begin(), values.end(), bits.begin(), [](float value) { return f32_to_bf16(value); });
   Tensor x = backend.empty({static_cast<int64_t>(bits.size())}, DType::kBF16);
   backend.upload(x, bits.data());
   return x;
