@@ -217,8 +217,7 @@ TEST(sample_rows_do_not_see_the_options_of_others) {
     const Tensor z = to_device(*backend, logits);
     std::vector<SampleRow> rows;
     for (int64_t n = 0; n < 12; ++n)
-      rows.push_back(
-          {options[static_cast<size_t>(n) % options.size()], 0.08 * static_cast<double>(n), seen.data(), 3});
+      rows.push_back({options[static_cast<size_t>(n) % options.size()], 0.08 * static_cast<double>(n), seen.data(), 3});
     std::vector<Sampled> together, alone;
     backend->sample(z, {7}, rows, together);
     for (int64_t n = 0; n < 12; ++n) {
