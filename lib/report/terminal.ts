@@ -92,7 +92,7 @@ export class TerminalReporter implements Reporter {
   }
 
   onPause(step: number): void {
-    this.print(`paused after step ${step}`);
+    this.print(`paused after step ${step}, until it is continued or stopped`);
   }
 
   onContinue(step: number): void {

@@ -52,6 +52,7 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
   } finally {
     await end(run, ending, thrown).finally(() => {
       run.running = false;
+      options.steering.clear();
     });
   }
 }

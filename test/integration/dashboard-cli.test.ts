@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
-import { EventLog } from "../support/event-log.js";
+import { command, EventLog } from "../support/event-log.js";
 import { startCli, tinyRun, writeReward } from "../support/golden-run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -72,6 +72,41 @@ describe("train --dashboard", () => {
     expect(code).toBe(130);
     expect(text).toContain("to go on: ");
     expect(log.run.status).toBe("interrupted");
+  });
+
+  /** A run that is held, with no page open and nothing else to do. */
+  const held = async (name: string) => {
+    const run = startCli(tinyRun(join(folder, name), slow, "--max-steps", "500", "--dashboard", "0"));
+    const url = await addressIn(run.text);
+    const log = await EventLog.open(url);
+    await log.until(({ step }) => step >= 1, 20_000);
+    expect((await command(url, { action: "pause" })).status).toBe(200);
+    await log.until(({ status }) => status === "paused", 20_000);
+    log.close();
+    await sleep(300);
+    return { run, url };
+  };
+
+  test("that is paused there stays alive, can be steered on, and says how to go on when it was stopped", async () => {
+    const { run, url } = await held("held");
+    const step = Number(/paused after step (\d+)/.exec(run.text())?.[1]);
+    expect((await command(url, { action: "continue" })).status).toBe(200);
+    const log = await EventLog.open(url);
+    await log.until((shown) => shown.step > step, 20_000);
+    log.close();
+    expect((await command(url, { action: "stop" })).status).toBe(200);
+    const { code, text } = await run.ended;
+    expect({ code, stopped: text.includes("stopped on its dashboard") }).toEqual({ code: 0, stopped: true });
+    expect(text).toContain(`to go on: vlmr1-native train --config ${join(folder, "held", "config.yaml")} --resume\n`);
+  });
+
+  test("that is paused is interrupted by Ctrl-C, behind a checkpoint", async () => {
+    const { run } = await held("held-interrupted");
+    run.kill("SIGINT");
+    const { code, text } = await run.ended;
+    expect(code).toBe(130);
+    expect(text).toMatch(/interrupted after \d+ steps in .*, checkpoint /);
+    expect(text).toContain("to go on: ");
   });
 
   test.each([

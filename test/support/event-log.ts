@@ -73,3 +73,10 @@ export class EventLog {
     else this.apply(name, value as never);
   }
 }
+
+/** Steers the run whose dashboard has this address. */
+export function command(url: string, body: object): Promise<Response> {
+  const [address = "", token = ""] = url.split("#token=");
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+  return fetch(`${address}control`, { method: "POST", headers, body: JSON.stringify(body) });
+}

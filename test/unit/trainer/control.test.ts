@@ -75,6 +75,18 @@ describe("a run that is paused", () => {
     expect(await runAll(trainer)).toHaveLength(3);
   });
 
+  test("stays so where a second run is refused", async () => {
+    const trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 2 });
+    trainer.pause();
+    const paused = new Promise((resolve) => trainer.once("pause", resolve));
+    const all = runAll(trainer);
+    await paused;
+    await expect(runAll(trainer)).rejects.toMatchObject({ code: "ERR_STATE" });
+    expect(trainer.paused).toBe(true);
+    trainer.continue();
+    expect(await all).toHaveLength(2);
+  });
+
   test("is interrupted by its signal, behind a checkpoint", async () => {
     const outputDir = newRun();
     const controller = new AbortController();
@@ -84,6 +96,30 @@ describe("a run that is paused", () => {
     await expect(runAll(trainer, controller.signal)).rejects.toThrow("Ctrl-C");
     expect(statusOf(outputDir)).toMatchObject({ status: "interrupted", step: 1 });
     expect(existsSync(checkpointFile(outputDir, 1, "trainer.json"))).toBe(true);
+  });
+});
+
+describe("a trainer that is disposed of while its run is paused", () => {
+  test("ends that behind a checkpoint", async () => {
+    const outputDir = newRun();
+    const trainer = banditRun(await banditEngine(), outputDir, { maxSteps: 4 });
+    trainer.on("step", () => trainer.pause());
+    const disposed = new Promise<void>((resolve) => {
+      trainer.on("pause", () => void setTimeout(() => void trainer.dispose().then(resolve), 5));
+    });
+    expect(await runAll(trainer)).toHaveLength(1);
+    await disposed;
+    expect(statusOf(outputDir)).toMatchObject({ status: "interrupted", step: 1 });
+    expect(existsSync(checkpointFile(outputDir, 1, "trainer.json"))).toBe(true);
+  });
+
+  test("within a callback, which the run waits for, ends it with an error", async () => {
+    const callbacks = {
+      onStep: (_: unknown, run: Pick<Trainer, "pause">) => run.pause(),
+      onPause: () => trainer.dispose(),
+    };
+    const trainer: Trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 4, callbacks });
+    await expect(runAll(trainer)).rejects.toMatchObject({ code: "ERR_STATE" });
   });
 });
 
