@@ -342,9 +342,8 @@ describe("the warning at a run's start", () => {
   });
 
   it("does not keep a run waiting", async () => {
-    const before = performance.now();
+    // One that did would go on to this test's own time limit.
     expect(await warnings(1e9, { hangs: "estimate" })).toEqual([]);
-    expect(performance.now() - before).toBeLessThan(4000);
   });
 
   it("is not given for other devices, which have memory of their own", async () => {
