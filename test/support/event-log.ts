@@ -23,7 +23,7 @@ export class EventLog {
     return this.data.runs[0] as PageRun;
   }
 
-  async until(condition: (run: PageRun) => boolean, milliseconds = 10_000): Promise<void> {
+  async until(condition: (run: PageRun) => boolean, milliseconds = 30_000): Promise<void> {
     const end = performance.now() + milliseconds;
     while (!condition(this.run)) {
       if (performance.now() > end) throw new Error(`not in ${milliseconds} ms; events were ${this.names}`);

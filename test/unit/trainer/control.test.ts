@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type GrpoTrainerOptions, Trainer, type TrainerCallbacks } from "../../../lib/trainer/index.js";
 import { baseRateAt, withChange } from "../../../lib/trainer/learning-rate.js";
+import { Watch } from "../../../lib/trainer/watch.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, MODEL, rows, runAll, timeless } from "../../support/training.js";
 
@@ -136,7 +137,11 @@ describe("a learning rate that is changed", () => {
     const callbacks = { ...atStep3(0.1), onWarning: (message: string) => void warnings.push(message) };
     const trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 5, learningRate: 0.5, callbacks });
     expect(trainer.learningRate).toBe(0.5);
+    const watched = vi.spyOn(Watch.prototype, "observe");
     const found = rates(await runAll(trainer));
+    // Its advice is for the steps that come.
+    expect(watched.mock.calls.map(([, , rate]) => rate)).toEqual([0.5, 0.5, 0.1, 0.1, 0.1]);
+    watched.mockRestore();
     for (const [i, expected] of [0.5, 0.4, 0.3, 0.04, 0.02].entries()) expect(found[i]).toBeCloseTo(expected, 12);
     expect(trainer.learningRate).toBe(0.1);
     expect(warnings).toEqual(["the learning rate is changed from 0.5 to 0.1, from step 4 on"]);
