@@ -6,8 +6,12 @@ import { isServing } from "./serving.js";
 
 const controller = new AbortController();
 
-function interrupt(name: "SIGINT" | "SIGTERM"): void {
-  if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+function interrupt(name: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
+  if (controller.signal.aborted) {
+    // The shell and the system both tell of a terminal that was closed: nobody is impatient.
+    if (name === "SIGHUP") return;
+    process.exit(EXIT_INTERRUPTED);
+  }
   if (!isServing(controller.signal)) {
     process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
   }
@@ -16,6 +20,9 @@ function interrupt(name: "SIGINT" | "SIGTERM"): void {
 
 process.on("SIGINT", () => interrupt("SIGINT"));
 process.on("SIGTERM", () => interrupt("SIGTERM"));
+process.on("SIGHUP", () => interrupt("SIGHUP"));
+// What nobody reads any more, as of a closed terminal, must not end hours of work.
+process.stderr.on("error", () => {});
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);

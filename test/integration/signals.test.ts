@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type Started, startCli, tinyRun, writeReward } from "../support/golden-run.js";
+import { MAIN, type Started, startCli, tinyRun, writeReward } from "../support/golden-run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const folder = temporaryFolder();
@@ -31,7 +32,7 @@ const WAIT = 'process.stderr.write("waiting\\n"); await new Promise((done) => se
 const waits = (run: Started) => until(() => run.text().includes("waiting"), run);
 
 describe("an interruption", () => {
-  test.each(["SIGINT", "SIGTERM"] as const)(
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "by %s while a reward waits for an answer is heard at once",
     async (name) => {
       const slow = writeReward(folder, "slow", `${WAIT} return 1;`);
@@ -64,4 +65,25 @@ describe("an interruption", () => {
     expect(resumed.code).toBe(0);
     expect(existsSync(join(model, "model.safetensors"))).toBe(true);
   });
+});
+
+test("a run whose messages nobody reads any more goes on to its end", () => {
+  const out = join(folder, "unread");
+  const args = tinyRun(out, reward, "--max-steps", "20", "--no-report");
+  const piped = 'set -o pipefail; "$@" 2>&1 | head -n 1';
+  const { status, stdout } = spawnSync("bash", ["-c", piped, "bash", process.execPath, MAIN, ...args]);
+  expect({ status, lines: String(stdout).trim().split("\n").length }).toEqual({ status: 0, lines: 1 });
+  expect(JSON.parse(readFileSync(join(out, "run.json"), "utf8"))).toMatchObject({ status: "finished", step: 20 });
+});
+
+test("a terminal that is closed says so twice, and the run is saved none the less", async () => {
+  const out = join(folder, "hung-up");
+  const run = startCli(tinyRun(out, reward, "--max-steps", "5000", "--no-report"));
+  await until(() => run.text().includes("3/5000"), run);
+  run.kill("SIGHUP");
+  await until(() => run.text().includes("interrupted: "), run);
+  run.kill("SIGHUP");
+  expect((await run.ended).code).toBe(130);
+  expect(JSON.parse(readFileSync(join(out, "run.json"), "utf8"))).toMatchObject({ status: "interrupted" });
+  expect(readdirSync(join(out, "checkpoints"))).toHaveLength(1);
 });
