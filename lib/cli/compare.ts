@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { resolveModelSource } from "../adapters/index.js";
@@ -14,6 +13,7 @@ import {
   readRecord,
   recordOf,
 } from "../eval/index.js";
+import { makeFolder } from "../files/index.js";
 import { checkSeveralAnswers } from "../trainer/evaluation-sampling.js";
 import { analysisToJson } from "./analysis-json.js";
 import { type Compared, type ComparedModel, comparedOf, isAdapter } from "./compared.js";
@@ -105,7 +105,7 @@ async function findModel({ options }: ComparedModel, context: CliContext): Promi
 
 async function answersPath(folder: string, index: number): Promise<string> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fromSystem(error, "make the folder of the answers", folder);
   }

@@ -1,9 +1,9 @@
-import { mkdir, readdir, realpath, rm } from "node:fs/promises";
+import { readdir, realpath, rm } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { makeFolder, replaceFile } from "../files/index.js";
 import {
   AFTER_FILE,
   BEFORE_FILE,
@@ -56,7 +56,7 @@ export async function claimRunFolder(folder: string, overwrite: boolean): Promis
   const checkpoints = await listCheckpoints(folder);
   if (checkpoints.length > 0 && !overwrite) throw await occupied(folder, checkpoints);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fromSystem(error, "make the run's folder", folder);
   }
