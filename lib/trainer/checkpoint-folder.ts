@@ -2,6 +2,7 @@ import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
 import { makeFolder, syncEntries, UNFINISHED } from "../files/index.js";
+import { CHECKPOINTS_FOLDER } from "../report/run-files.js";
 
 export interface Checkpoint {
   step: number;
@@ -17,7 +18,7 @@ const REMOVED = ".removed-";
 const SUPERSEDED = "superseded-";
 
 export function checkpointsFolder(runFolder: string): string {
-  return join(runFolder, "checkpoints");
+  return join(runFolder, CHECKPOINTS_FOLDER);
 }
 
 export function checkpointName(step: number): string {

@@ -7,6 +7,7 @@ import { makeFolder, replaceFile } from "../files/index.js";
 import {
   AFTER_FILE,
   BEFORE_FILE,
+  CHECKPOINTS_FOLDER,
   COMPLETIONS_FILE,
   CONFIG_FILE,
   DATA_FILE,
@@ -40,7 +41,7 @@ const OWN_FILES = [
   WANDB_FILE,
   TRACE_FILE,
 ];
-const OWN_FOLDERS = ["checkpoints"];
+const OWN_FOLDERS = [CHECKPOINTS_FOLDER];
 /** TensorBoard's files, whose names have the time in them. */
 const OWN_NAMES = /^events\.out\.tfevents\./;
 
