@@ -11,7 +11,11 @@ const controller = new AbortController();
 const atTerminal = [0, 1, 2].some((stream) => isatty(stream));
 
 function interrupt(name: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
-  if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+  if (controller.signal.aborted) {
+    // The shell and the system may both tell of a terminal that was closed: nobody is impatient.
+    if (name === "SIGHUP") return;
+    process.exit(EXIT_INTERRUPTED);
+  }
   if (!isServing(controller.signal)) {
     process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
   }

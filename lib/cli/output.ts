@@ -13,7 +13,7 @@ export class StatusLine {
 
   show(text: string): void {
     if (this.context.stderr.isTTY !== true) return;
-    this.context.stderr.write(`\r\x1b[2K${text.slice(0, (this.context.stderr.columns ?? 80) - 1)}`);
+    this.context.stderr.write(`\r\x1b[2K${text.slice(0, (this.context.stderr.columns || 80) - 1)}`);
     this.shown = true;
   }
 

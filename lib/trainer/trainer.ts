@@ -118,11 +118,7 @@ export class Trainer implements RunControl {
       if (saveModelTo !== undefined) await this.save(saveModelTo, { signal });
       if (saveMergedTo !== undefined) await this.save(saveMergedTo, { merged: true, signal });
     };
-    try {
-      yield* runSteps(run, { signal, steering: this.steering, finish });
-    } finally {
-      this.steering.clear();
-    }
+    yield* runSteps(run, { signal, steering: this.steering, finish });
   }
 
   /**
@@ -209,11 +205,12 @@ export class Trainer implements RunControl {
     return page;
   }
 
-  /** Frees the models and, unless it was given, the engine; closes the dashboard. */
+  /** Frees the models and, unless it was given, the engine; closes the dashboard. A run that is paused ends before. */
   async dispose(): Promise<void> {
     const { opening } = this;
     this.opening = undefined;
     const run = await opening?.catch(() => undefined);
+    if (run?.running && this.paused) await this.steering.end("disposed of while it was paused");
     const page = this.takeDashboard();
     this.opened = undefined;
     try {
