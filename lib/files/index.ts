@@ -1,3 +1,4 @@
 export { syncEntries, syncTree } from "./durable.js";
-export { type Holder, isAlive, ownHolder, readHolder } from "./process-lock.js";
+export { makeFolder } from "./make-folder.js";
+export { type Holder, isAlive, ownHolder, readHolder, releaseLock, takeLock } from "./process-lock.js";
 export { pathBeside, replaceFile, UNFINISHED } from "./replace-file.js";

@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fromSystem } from "../errors/index.js";
+import { makeFolder } from "./make-folder.js";
 
 /** In front of the name of a file or folder that is being written. */
 export const UNFINISHED = ".writing-";
@@ -22,7 +23,7 @@ export async function replaceFile(
 ): Promise<void> {
   const beside = pathBeside(path);
   try {
-    await mkdir(dirname(beside), { recursive: true });
+    await makeFolder(dirname(beside));
     const file = await open(beside, "w");
     try {
       await write(file);

@@ -13,6 +13,8 @@ export interface PageRecord {
   /** Address of the next page, where the site has a rule for it and the page such a link. */
   next?: string | undefined;
   problems: CrawlProblem[];
+  /** Where it lies, if it was asked for elsewhere. */
+  redirected?: string | undefined;
 }
 
 export interface PageSource {
