@@ -115,8 +115,10 @@ function withClassNames(row: Record<string, unknown>, names: ClassNames): Record
   if (names.size === 0) return row;
   return Object.fromEntries(
     Object.entries(row).map(([column, value]) => {
+      const own = names.get(column);
       const isNumber = typeof value === "number" || typeof value === "bigint";
-      return [column, (isNumber ? names.get(column)?.[Number(value)] : undefined) ?? value];
+      // -1 stands for a label that is kept back.
+      return [column, own !== undefined && isNumber ? (own[Number(value)] ?? null) : value];
     }),
   );
 }

@@ -278,6 +278,59 @@ describe("Parquet", () => {
     });
   });
 
+  it("with conversations, which keep lists and maps too", async () => {
+    const text = (name: string) => ({
+      ...{ name, type: "BYTE_ARRAY" as const, converted_type: "UTF8" as const },
+      repetition_type: "OPTIONAL" as const,
+    });
+    const list = (name: string, ...element: Parameters<typeof parquetWrite>[0]["schema"] & object) => [
+      { name, converted_type: "LIST" as const, repetition_type: "OPTIONAL" as const, num_children: 1 },
+      { name: "list", repetition_type: "REPEATED" as const, num_children: 1 },
+      ...element,
+    ];
+    const turns = (n: number) => [human(`<image>\nq${n}`), gpt(`a${n}`)];
+    const path = writeParquet(join(newFolder(), "llava.parquet"), {
+      schema: [
+        { name: "root", num_children: 4 },
+        text("id"),
+        ...imageStruct("image"),
+        ...list(
+          "conversations",
+          { name: "element", repetition_type: "OPTIONAL", num_children: 2 },
+          text("from"),
+          text("value"),
+        ),
+        ...list("tags", text("element")),
+      ],
+      columnData: [
+        { name: "id", data: ["a", "b"] },
+        { name: "image", data: await Promise.all([5, 6].map(async (n) => ({ bytes: await picture(n), path: null }))) },
+        { name: "conversations", data: [turns(1), turns(2)] },
+        { name: "tags", data: [["u", "v"], []] },
+      ],
+    });
+    const { rows } = await convert(path);
+    expect(rows.map(({ id, solution, raw }) => [id, solution, raw.tags])).toEqual([
+      ["a", "a1", ["u", "v"]],
+      ["b", "a2", []],
+    ]);
+    expect((await convert(path, { keep: [] })).rows[0]?.raw).not.toHaveProperty("tags");
+  });
+
+  it("with labels that are kept back: their rows have no answer", async () => {
+    const features = { label: { _type: "ClassLabel", names: ["apple pie"] } };
+    const path = writeParquet(join(newFolder(), "test.parquet"), {
+      columnData: [
+        { name: "image", data: await Promise.all([5, 6, 7].map((n) => picture(n))), type: "BYTE_ARRAY" },
+        { name: "label", data: [0n, -1n, 9n], type: "INT64" },
+      ],
+      kvMetadata: [{ key: "huggingface", value: JSON.stringify({ info: { features } }) }],
+    });
+    const { rows, report } = await convert(path);
+    expect(rows.map(({ solution }) => solution)).toEqual(["<answer>apple pie</answer>"]);
+    expect(report.counts).toEqual({ missing_field: 2 });
+  });
+
   it("in a folder is read file by file, and bytes by themselves are pictures", async () => {
     const folder = newFolder();
     for (const index of [0, 1]) {
