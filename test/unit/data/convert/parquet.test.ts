@@ -1,5 +1,6 @@
-import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { ByteWriter, parquetWrite } from "hyparquet-writer";
 import sharp from "sharp";
@@ -210,6 +211,38 @@ describe("Parquet", () => {
       message: expect.stringMatching(/row group 1 cannot be read: .*LZO/),
       hint: expect.stringContaining("zstd or snappy"),
     });
+  });
+
+  it("in which columns are damaged, and where one of them lies, is refused, and no error is left unheard", async () => {
+    const path = writeParquet(join(newFolder(), "x.parquet"), {
+      schema: [
+        { name: "root", num_children: 3 },
+        ...imageStruct("image"),
+        { name: "question", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+        { name: "answer", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+      ],
+      columnData: [
+        { name: "image", data: [{ bytes: await picture(1), path: "x" }] },
+        { name: "question", data: ["?"] },
+        { name: "answer", data: ["4"] },
+      ],
+    });
+    const bytes = readFileSync(path);
+    bytes.fill(0xff, 4, bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8));
+    // The name of a part: it is looked for when the columns before it are being read.
+    bytes.write("pXth", bytes.lastIndexOf("path"));
+    writeFileSync(path, bytes);
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => void unheard.push(reason);
+    process.on("unhandledRejection", hear);
+    await expect(convert(path)).rejects.toMatchObject({
+      code: "ERR_DATA",
+      message: expect.stringContaining("row group 1 cannot be read"),
+    });
+    // The other columns are still being read.
+    await sleep(200);
+    process.off("unhandledRejection", hear);
+    expect(unheard).toEqual([]);
   });
 
   it("that is damaged is refused", async () => {
