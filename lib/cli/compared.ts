@@ -76,7 +76,7 @@ function inRun(folder: string, name: string): string {
   throw new VlmR1Error("ERR_NOT_FOUND", `${folder} has no ${name}`, {
     hint:
       "A run writes it where it has held-out data (eval_dataset, val_split_ratio) and has come to its end. " +
-      "With --dataset the newest checkpoint is evaluated.",
+      "Its newest checkpoint can be compared with a model: compare MODEL RUN --dataset DATA.",
   });
 }
 

@@ -1,15 +1,17 @@
 import type { DataStatistics, Histogram } from "../data/statistics.js";
-import { formatTable } from "../report/format.js";
+import { excerpt, formatTable } from "../report/format.js";
 
 /** Names that are printed. */
 const COMMON = 8;
+/** Characters of a name. */
+const NAME = 30;
 /** Heights of bars; a bar with nothing in it is a dot. */
 const BARS = "▁▂▃▄▅▆▇█";
 
 /** A data set's statistics for people: a line for each. Reports and --json have the numbers of every bar. */
 export function statisticsLines(statistics: DataStatistics): string[] {
   const { pictures, questions, answers, commonAnswers, numbers, questionLength, answerLength } = statistics;
-  const common = commonAnswers.slice(0, COMMON).map(({ name, count }) => `${short(name)} (${count})`);
+  const common = commonAnswers.slice(0, COMMON).map(({ name, count }) => `${excerpt(name, NAME)} (${count})`);
   return [
     `${pictures} different pictures, ${questions} questions, ${answers} answers`,
     ...(common.length === 0 ? [] : [`most frequent answers: ${common.join(", ")}`]),
@@ -19,11 +21,6 @@ export function statisticsLines(statistics: DataStatistics): string[] {
       ...histogramRow("characters of an answer", answerLength),
     ]),
   ];
-}
-
-function short(name: string): string {
-  const characters = [...name];
-  return characters.length > 30 ? `${characters.slice(0, 29).join("")}…` : name;
 }
 
 /** Its bars, between its edges. */

@@ -1,7 +1,7 @@
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import { type EvaluationRecord, type HeldOutScores, readRecord } from "../eval/index.js";
+import { replaceJson } from "../files/index.js";
 import type { TrainerState } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { warn } from "./output.js";
@@ -37,12 +37,7 @@ export function summaryOf(before: HeldOutScores, after: HeldOutScores, state: Re
 }
 
 export async function writeRunJson(folder: string, name: string, value: unknown): Promise<void> {
-  const path = join(folder, name);
-  try {
-    await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
-  } catch (error) {
-    throw fromSystem(error, "write", path);
-  }
+  await replaceJson(join(folder, name), value);
 }
 
 export const BEFORE_FILE = "before.json";

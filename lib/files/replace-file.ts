@@ -36,3 +36,12 @@ export async function replaceFile(
     throw fromSystem(error, what, path, hint);
   }
 }
+
+/** The same with a value as JSON, for people to read too. */
+export async function replaceJson(
+  path: string,
+  value: unknown,
+  about: { what: string; hint?: string } = { what: "write" },
+): Promise<void> {
+  await replaceFile(path, about, (file) => file.writeFile(`${JSON.stringify(value, null, 2)}\n`));
+}

@@ -42,6 +42,14 @@ describe("an interruption", () => {
     },
   );
 
+  test("a terminal that is closed is none where there was none, as under nohup", async () => {
+    const run = startCli(tinyRun(join(folder, "hangup"), reward, "--max-steps", "3"));
+    await until(() => run.text().includes("GRPO: "), run);
+    const { code, text } = await interrupt(run, "SIGHUP");
+    expect(text).toContain("finished after 3 steps");
+    expect(code).toBe(0);
+  });
+
   test("that cannot be heard, as where a reward's file is never loaded, ends at the second signal", async () => {
     const stuck = writeReward(folder, "stuck", "return 1; } await new Promise((done) => setTimeout(done, 20_000)); {");
     const run = startCli(tinyRun(join(folder, "stuck"), stuck, "--max-steps", "3"));
