@@ -84,14 +84,12 @@ const KINDS: Readonly<Record<ProblemKind, string>> = {
   leak: "shared with the test set",
 };
 
-function reportLines({ records, rows, written, problems, counts, statistics }: ConvertReport): string[] {
+function reportLines({ records, written, problems, counts, statistics }: ConvertReport): string[] {
   const left = Object.entries(counts).map(([kind, count]) => [`  ${KINDS[kind as ProblemKind]}`, String(count)]);
   const table = [
     ["rows read", String(records)],
-    ["rows left out", String(problems.length)],
-    ...left,
-    ["rows written", String(rows)],
-    ...written.map(({ file, rows: own }) => [`  ${file}`, String(own)]),
+    ...(problems.length === 0 ? [] : [["rows left out", String(problems.length)], ...left]),
+    ...written.map(({ file, rows }) => [`rows in ${file}`, String(rows)]),
   ];
   return [...formatTable(table), "", ...statisticsLines(statistics)];
 }

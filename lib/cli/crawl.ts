@@ -94,7 +94,8 @@ function printResult(result: CrawlResult, config: CrawlConfig, context: CliConte
     pictures.saved + pictures.missing === 0 ? "" : `, ${pictures.saved} with a picture (${pictures.files} files)`;
   const failed = pages.failed === 0 ? "" : `, ${pages.failed} failed`;
   const twice = duplicates === 0 ? "" : `, ${duplicates} left out that were there already`;
-  const text = `${result.csv}: ${items} items${images} from ${pages.fetched} pages${failed}${twice}${again}\n`;
+  const ends = pages.ends === 0 ? "" : `; ${pages.ends} group${pages.ends === 1 ? "" : "s"} ended before the last page`;
+  const text = `${result.csv}: ${items} items${images} from ${pages.fetched} pages${failed}${twice}${ends}${again}\n`;
   context.stdout.write(config.resume && result.requests === 0 ? `${text}nothing was left to fetch\n` : text);
 }
 

@@ -5,39 +5,29 @@ import { excerpt, formatTable } from "../report/format.js";
 const COMMON = 8;
 /** Characters of a name. */
 const NAME = 30;
-/** Characters of the longest bar. */
-const BAR = 40;
+/** Heights of bars; a bar with nothing in it is a dot. */
+const BARS = "▁▂▃▄▅▆▇█";
 
-/** A data set's statistics for people, with bars of characters. */
+/** A data set's statistics for people: a line for each. Reports and --json have the numbers of every bar. */
 export function statisticsLines(statistics: DataStatistics): string[] {
-  const { rows, pictures, questions, answers, commonAnswers } = statistics;
-  const counts = [
-    ["rows", String(rows)],
-    ["pictures", String(pictures)],
-    ["different questions", String(questions)],
-    ["different answers", String(answers)],
-  ];
+  const { pictures, questions, answers, commonAnswers, numbers, questionLength, answerLength } = statistics;
   const common = commonAnswers.slice(0, COMMON).map(({ name, count }) => `${excerpt(name, NAME)} (${count})`);
   return [
-    ...formatTable(counts),
+    `${pictures} different pictures, ${questions} questions, ${answers} answers`,
     ...(common.length === 0 ? [] : [`most frequent answers: ${common.join(", ")}`]),
-    ...histogramLines("numbers in the answers", statistics.numbers),
-    ...histogramLines("characters of a question", statistics.questionLength),
-    ...histogramLines("characters of an answer", statistics.answerLength),
+    ...formatTable([
+      ...histogramRow("numbers in the answers", numbers),
+      ...histogramRow("characters of a question", questionLength),
+      ...histogramRow("characters of an answer", answerLength),
+    ]),
   ];
 }
 
-/** A line per bar: from its lower edge on. */
-export function histogramLines(title: string, histogram: Histogram | undefined): string[] {
+/** Its bars, between its edges. */
+function histogramRow(title: string, histogram: Histogram | undefined): string[][] {
   if (histogram === undefined) return [];
   const { edges, counts } = histogram;
-  const most = counts.reduce((a, b) => Math.max(a, b), 1);
-  const rows = counts.map((count, index) => [
-    String(edges[index]),
-    "–",
-    String(edges[index + 1]),
-    String(count),
-    "█".repeat(count === 0 ? 0 : Math.max(1, Math.round((BAR * count) / most))),
-  ]);
-  return ["", title, ...formatTable(rows).map((line) => `  ${line}`)];
+  const most = Math.max(...counts);
+  const bars = counts.map((count) => (count === 0 ? "·" : (BARS[Math.ceil((count / most) * BARS.length) - 1] ?? "")));
+  return [[title, String(edges[0]), bars.join(""), String(edges.at(-1))]];
 }

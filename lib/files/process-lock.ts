@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { fromSystem, type VlmR1Error } from "../errors/index.js";
 
 /** A process, and when it started: numbers of processes are used again. */
 export interface Holder {
@@ -21,6 +22,29 @@ export async function readHolder(path: string): Promise<Holder | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Takes a lock's file, in a folder that is there. Throws what `inUse` says of a process that holds it; what a process
+ * that is gone has left counts for nothing. Takers of one process are not kept apart, nor machines that share a disk.
+ */
+export async function takeLock(path: string, inUse: (pid: number) => VlmR1Error): Promise<void> {
+  const own = ownHolder();
+  try {
+    await writeFile(path, JSON.stringify(own), { flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fromSystem(error, "write", path);
+    const holder = await readHolder(path);
+    if (holder !== undefined && holder.pid !== process.pid && isAlive(holder)) throw inUse(holder.pid);
+    await writeFile(path, JSON.stringify(own)).catch((cause: unknown) => {
+      throw fromSystem(cause, "write", path);
+    });
+  }
+}
+
+/** Gives back what this process holds. */
+export async function releaseLock(path: string): Promise<void> {
+  if ((await readHolder(path))?.pid === process.pid) await rm(path, { force: true });
 }
 
 /** Whether that process is still there, on this machine. */

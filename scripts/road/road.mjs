@@ -26,6 +26,9 @@ const COMMANDS = [
   "report SFT GRPO --out REPORT",
 ];
 
+/** What an earlier road has left in its folder; anything else in it stays. */
+const MADE = ["crawl", "data", "sft", "sft-model", "grpo", "report.html"];
+
 /** The commands' arguments. `url` is the food site's, `folder` gets everything, `steps` are GRPO's. */
 function roadCommands({ url, folder, sftSteps, steps }) {
   const at = (...names) => join(folder, ...names);
@@ -64,11 +67,11 @@ function runCommand(args, write) {
 }
 
 /**
- * Goes the road from an empty folder.
+ * Goes the road from its beginning.
  * @param {{ folder: string, sftSteps?: number, steps?: number, write?: (text: string) => void }} options
  */
 export async function goRoad({ folder, sftSteps = 40, steps = 300, write = (text) => process.stdout.write(text) }) {
-  rmSync(folder, { recursive: true, force: true });
+  for (const name of MADE) rmSync(join(folder, name), { recursive: true, force: true });
   const site = await startFoodSite();
   try {
     for (const args of roadCommands({ url: site.url, folder, sftSteps, steps })) {

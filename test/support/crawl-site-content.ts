@@ -96,6 +96,14 @@ export const CONTENT_TROUBLES: Trouble[] = [
     error: ["ERR_DATA", /reading it takes longer than 1\.5 s/],
   },
   {
+    name: "a page of nothing but tags",
+    happens: "listed: its parts would fill the memory",
+    routes: item("<p>".repeat(200_001)),
+    rules: () => ({ maxPageBytes: "1MB" }),
+    ...gone,
+    error: ["ERR_DATA", /the page has 2000\d\d tags, more than 200000/],
+  },
+  {
     name: "bytes that are no text",
     happens: "listed: the list is not on it",
     routes: () => ({

@@ -105,7 +105,8 @@ export const HTTP_TROUBLES: Trouble[] = [
     name: "no answer",
     happens: "given up after `stall_timeout`, tried again",
     routes: () => ({ "/list": [() => undefined, good] }),
-    rules: () => ({ stallTimeout: 0.5 }),
+    // Long enough for the second answer, however busy the machine is.
+    rules: () => ({ stallTimeout: 1.5 }),
     asked: { "/list": 2 },
   },
   {
@@ -114,7 +115,7 @@ export const HTTP_TROUBLES: Trouble[] = [
     routes: () => ({
       "/list": [(response) => void response.writeHead(200, { ...type, "Content-Length": "9000" }).write("<ul>"), good],
     }),
-    rules: () => ({ stallTimeout: 0.5 }),
+    rules: () => ({ stallTimeout: 1.5 }),
     asked: { "/list": 2 },
   },
   {

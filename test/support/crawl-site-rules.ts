@@ -76,6 +76,14 @@ export const RULE_TROUBLES: Trouble[] = [
     routes: () => robots("User-agent: *", "Disallow: /secret", "#".repeat(1_000_000), "Disallow: /"),
   },
   {
+    name: "a robots.txt of rules that keep their reader busy",
+    happens: "given up after a second; nothing is fetched",
+    routes: () => robots("User-agent: *", ...new Array<string>(9000).fill(`Disallow: /*${"*t".repeat(24)}b`)),
+    rules: (url) => ({ start: [{ url: `${url}/list?${"t".repeat(8000)}` }] }),
+    ...gone,
+    error: ["ERR_ACCESS", /robots\.txt takes longer than 1000 ms to apply/],
+  },
+  {
     name: "a site at a private address",
     happens: "the crawl ends; `--allow-private` allows it",
     options: { allowPrivate: false },

@@ -66,14 +66,22 @@ export async function convertSource(
   into: Collected,
   { signal, onRecords }: { signal?: AbortSignal | undefined; onRecords?: ((records: number) => void) | undefined },
 ): Promise<void> {
-  const wanted = new Set(job.profile.roles.image);
-  for await (const batch of inBatches(job.source.read(wanted, signal), BATCH)) {
+  for await (const batch of inBatches(job.source.read(wantedColumns(job), signal), BATCH)) {
     throwIfAborted(signal);
     const made = await mapBounded(batch, (item) => prepare(item, job, into.inspector), { width: WIDTH, signal });
     for (const one of made) await collect(one, job, into);
     into.records += batch.length;
     onRecords?.(into.records);
   }
+}
+
+/** Columns that may be lists, maps or bytes. */
+function wantedColumns({ source, profile, recipe }: SourceJob): Set<string> {
+  const { image, ...others } = profile.roles;
+  const own = Object.values(others).filter((column) => column !== undefined);
+  // Rows of conversations keep all they have, unless told otherwise.
+  const kept = recipe.keep ?? (profile.conversations ? source.columns : []);
+  return new Set([...image, ...own, ...kept, "conversations"]);
 }
 
 async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {

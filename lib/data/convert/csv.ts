@@ -13,6 +13,16 @@ export interface CsvOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How a file writes its rows. */
+interface Layout {
+  encoding: string;
+  delimiter: string;
+  /** Ends of lines. */
+  ends: readonly string[];
+  /** Line of the header: spreadsheets write `sep=;` above it. */
+  from: number;
+}
+
 interface Line {
   cells: string[];
   /** Of the file, from 1, where the row begins. */
@@ -28,14 +38,23 @@ const DELIMITERS = [",", ";", "\t", "|"];
 export async function openCsv(path: string, options: CsvOptions = {}): Promise<Source> {
   const { signal } = options;
   const encoding = options.encoding ?? (await detectEncoding(path, signal));
-  const delimiter = options.delimiter ?? detectDelimiter(await headOf(path, encoding, signal));
-  const lines = () => readLines(path, encoding, delimiter, signal);
-  const columns = await headerOf(lines(), path);
+  const layout = { encoding, ...layoutOf(await headOf(path, encoding, signal), options.delimiter) };
+  const columns = await headerOf(readLines(path, layout, signal), path);
   const guessed = options.encoding === undefined && encoding !== "utf-8";
   const notices = guessed ? [`${path} is read as ${encoding.toUpperCase()}; --encoding says otherwise`] : [];
   const read = (_: ReadonlySet<string>, ownSignal?: AbortSignal) =>
-    readRecords(readLines(path, encoding, delimiter, ownSignal), columns);
+    readRecords(readLines(path, layout, ownSignal), columns);
   return { file: path, format: "csv", columns, folder: dirname(resolve(path)), notices, read };
+}
+
+/** By the beginning of a file. Lines that end in one way and in another are read, as files have them that were joined. */
+function layoutOf(head: string, given: string | undefined): Omit<Layout, "encoding"> {
+  const said = /^"?sep=(.)"?(?:\r\n|\n|\r)/i.exec(head);
+  return {
+    delimiter: given ?? said?.[1] ?? detectDelimiter(head),
+    ends: head.includes("\n") ? ["\r\n", "\n"] : ["\r\n", "\n", "\r"],
+    from: said === null ? 1 : 2,
+  };
 }
 
 /** The delimiter that stands most often in the header, quotes aside. */
@@ -98,21 +117,27 @@ export function unescapeFormula(cell: string): string {
 
 async function* readLines(
   path: string,
-  encoding: string,
-  delimiter: string,
+  { encoding, delimiter, ends, from }: Layout,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Line> {
   let lastWhole = 0;
+  // The parser takes a Windows line end within quotes for two lines.
+  let twice = 0;
   const parser = parse({
     delimiter,
+    record_delimiter: [...ends],
+    from_line: from,
     relax_column_count: true,
     relax_quotes: true,
     skip_empty_lines: true,
+    // Spreadsheets write the empty rows below a table as commas.
+    skip_records_with_empty_values: true,
     max_record_size: LONGEST_ROW,
     // In front of its cells a row gets the number of its first line.
     on_record: (cells: string[], { lines }) => {
-      lastWhole = lines;
-      return [String(lines - newlinesIn(cells)), ...cells];
+      twice += occurrences(cells, /\r\n/g);
+      lastWhole = lines - twice;
+      return [String(lastWhole - occurrences(cells, /\r\n|\n|\r/g)), ...cells];
     },
   });
   const input = Readable.from(decodeFile(path, encoding, signal), { objectMode: true });
@@ -129,8 +154,8 @@ async function* readLines(
   }
 }
 
-function newlinesIn(cells: readonly string[]): number {
-  return cells.reduce((sum, cell) => sum + (cell.match(/\r\n|\n|\r/g)?.length ?? 0), 0);
+function occurrences(cells: readonly string[], expression: RegExp): number {
+  return cells.reduce((sum, cell) => sum + (cell.match(expression)?.length ?? 0), 0);
 }
 
 function csvError(error: CsvError, path: string, lastWhole: number): VlmR1Error {

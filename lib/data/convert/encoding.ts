@@ -28,7 +28,7 @@ export async function detectEncoding(path: string, signal?: AbortSignal): Promis
   if (mark !== undefined) return mark[1];
   for (const encoding of ["utf-8", "gb18030"]) if (await isAll(path, encoding, signal)) return encoding;
   throw new VlmR1Error("ERR_DATA", `${path}: the text is neither UTF-8 nor GBK`, {
-    hint: "Save it as UTF-8, or name its encoding, such as --encoding windows-1252.",
+    hint: "Save it as UTF-8, or name its encoding, such as --encoding windows-1252 or utf-16le.",
   });
 }
 

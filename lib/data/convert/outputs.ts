@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
 import { VlmR1Error } from "../../errors/index.js";
 import { replaceFile } from "../../files/index.js";
@@ -17,10 +17,10 @@ export interface OutputPaths {
 
 const REPORT = "convert-report.json";
 
-/** Finds the files' names. Throws `ERR_CONFIG` for an ending that is neither .json nor .jsonl. */
+/** Finds the files' names. Throws `ERR_CONFIG` for an ending that is neither .json nor .jsonl, and for the report's name. */
 export function outputPaths(output: string, split: boolean): OutputPaths {
   const ending = extname(output).toLowerCase();
-  if (ending === "") {
+  if (ending === "" || /[\\/]$/.test(output) || (existsSync(output) && statSync(output).isDirectory())) {
     const folder = resolve(output);
     const train = join(folder, split ? "train.json" : "data.json");
     return { train, test: split ? join(folder, "test.json") : undefined, report: join(folder, REPORT), folder };
@@ -30,6 +30,9 @@ export function outputPaths(output: string, split: boolean): OutputPaths {
   }
   const train = resolve(output);
   const folder = dirname(train);
+  if (train === join(folder, REPORT)) {
+    throw new VlmR1Error("ERR_CONFIG", `output: ${REPORT} is what the report is called; expected another name`);
+  }
   return {
     train,
     test: split ? join(folder, testName(basename(train))) : undefined,

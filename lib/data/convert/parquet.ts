@@ -19,7 +19,7 @@ type ClassNames = ReadonlyMap<string, readonly string[]>;
 export async function openParquet(path: string): Promise<Source> {
   let file: Buffered;
   try {
-    file = await asyncBufferFromFile(path);
+    file = withHeardErrors(await asyncBufferFromFile(path));
   } catch (error) {
     throw fromSystem(error, "read", path);
   }
@@ -28,6 +28,22 @@ export async function openParquet(path: string): Promise<Source> {
   const read = (wanted: ReadonlySet<string>, signal?: AbortSignal) =>
     readGroups({ path, file, metadata, columns: usedColumns(metadata, wanted) }, signal);
   return { file: path, format: "parquet", columns, folder: dirname(resolve(path)), notices: [], read };
+}
+
+/**
+ * The reader decodes columns side by side, and of a damaged file leaves the errors of all but one unheard, which ends the
+ * process. What comes of these reads is heard here too; the reader still throws the first one.
+ */
+function withHeardErrors(file: Buffered): Buffered {
+  return { ...file, slice: (start, end) => heard(Promise.resolve(file.slice(start, end))) };
+}
+
+function heard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  const then = promise.then.bind(promise);
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise's own one, and gives what that gives.
+  promise.then = (onValue, onError) => heard(then(onValue, onError));
+  return promise;
 }
 
 async function readMetadata(file: Buffered, path: string): Promise<FileMetaData> {
@@ -115,8 +131,10 @@ function withClassNames(row: Record<string, unknown>, names: ClassNames): Record
   if (names.size === 0) return row;
   return Object.fromEntries(
     Object.entries(row).map(([column, value]) => {
+      const own = names.get(column);
       const isNumber = typeof value === "number" || typeof value === "bigint";
-      return [column, (isNumber ? names.get(column)?.[Number(value)] : undefined) ?? value];
+      // -1 stands for a label that is kept back.
+      return [column, own !== undefined && isNumber ? (own[Number(value)] ?? null) : value];
     }),
   );
 }

@@ -43,7 +43,7 @@ export interface Source {
   folder: string;
   /** What a user should know about how it is read. */
   notices: readonly string[];
-  /** Reads it once. `wanted`: columns with pictures that are used; others of their size need not be read. */
+  /** Reads it once. `wanted`: columns whose lists, maps and bytes are used; others need not be read. */
   read(wanted: ReadonlySet<string>, signal?: AbortSignal): AsyncIterable<SourceItem>;
 }
 

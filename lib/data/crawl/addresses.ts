@@ -20,7 +20,9 @@ export const refusePrivate: Refuse = (text) => {
   const inner = address instanceof ipaddr.IPv6 ? carried(address) : undefined;
   const range = address.range();
   if (inner !== undefined) return refusePrivate(inner.toString());
-  return range === "unicast" ? undefined : range;
+  if (range !== "unicast") return range;
+  // Of IPv6 the world has 2000::/3; ::7f00:1, the old way to write 127.0.0.1, is in none of the named ranges.
+  return address instanceof ipaddr.IPv6 && (address.parts[0] as number) >> 13 !== 1 ? "reserved" : undefined;
 };
 
 /** The IPv4 address that NAT64 (64:ff9b::/96) or 6to4 (2002::/16) leads to. */

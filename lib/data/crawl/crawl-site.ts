@@ -29,7 +29,7 @@ export async function crawlSite(source: string | SiteInput, options: CrawlOption
   const starts = startPages(site.start);
   if (!config.dryRun) checkFolder(out);
   const { signal, stop } = follow(outer);
-  const tools = openTools(site, config.allowPrivate, { ...options, signal });
+  const tools = openTools(site, starts, config.allowPrivate, { ...options, signal });
   try {
     if (config.dryRun) return await preview(site, starts, out, tools.fetcher);
     const state = await CrawlState.open(out, site, config.resume);
@@ -73,7 +73,12 @@ function checkFolder(folder: string): void {
   }
 }
 
-function openTools(site: Site, allowPrivate: boolean, { signal, onNotice, world = {} }: CrawlOptions) {
+function openTools(
+  site: Site,
+  starts: readonly PagePlace[],
+  allowPrivate: boolean,
+  { signal, onNotice, world = {} }: CrawlOptions,
+) {
   const { clock = systemClock, resolve = systemResolve } = world;
   const refuse = allowPrivate ? () => undefined : (world.refuse ?? refusePrivate);
   const milliseconds = (seconds: number) => seconds * 1000;
@@ -89,6 +94,7 @@ function openTools(site: Site, allowPrivate: boolean, { signal, onNotice, world 
     longestWait: milliseconds(site.longestWait),
     longestAskedWait: milliseconds(site.longestAskedWait),
     headers: site.headers,
+    origins: new Set(starts.map(({ url }) => new URL(url).origin)),
     onNotice: onNotice ?? (() => undefined),
     ...{ refuse, signal },
   });
@@ -144,7 +150,7 @@ async function preview(site: Site, starts: readonly PagePlace[], out: string, fe
       site: site.name,
       items: 0,
       duplicates: 0,
-      pages: { fetched: 1, failed: 0, skipped: 0 },
+      pages: { fetched: 1, failed: 0, skipped: 0, ends: 0 },
       problems: record.problems,
     },
     pictures: { saved: 0, files: 0, missing: 0 },

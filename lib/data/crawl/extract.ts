@@ -13,6 +13,8 @@ export interface PageRecord {
   /** Address of the next page, where the site has a rule for it and the page such a link. */
   next?: string | undefined;
   problems: CrawlProblem[];
+  /** Where it lies, if it was asked for elsewhere. */
+  redirected?: string | undefined;
 }
 
 export interface PageSource {
@@ -22,13 +24,17 @@ export interface PageSource {
   url: string;
 }
 
+/** Seconds: a page that is made to keep a parser busy also fills the memory, by some 150 MB each second. */
+const LONGEST_READING = 10;
+
 /** All items of a page, in at most the time of a request. Throws nothing but `VlmR1Error`. */
 export function extractPage(source: PageSource, site: Site): PageRecord {
+  const limit = Math.min(site.timeout, LONGEST_READING);
   const tooLong = () =>
-    new CrawlFailure("ERR_DATA", `${source.url}: reading it takes longer than ${site.timeout} s`, {
-      hint: "timeout is the limit.",
+    new CrawlFailure("ERR_DATA", `${source.url}: reading it takes longer than ${limit} s`, {
+      hint: `timeout is the limit, up to ${LONGEST_READING} s.`,
     });
-  return withTimeLimit(site.timeout * 1000, () => readPage(source, site), tooLong);
+  return withTimeLimit(limit * 1000, () => readPage(source, site), tooLong);
 }
 
 function readPage(source: PageSource, site: Site): PageRecord {

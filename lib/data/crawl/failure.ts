@@ -9,7 +9,7 @@ export interface FailureOptions {
   askedWait?: number | undefined;
   /** Of HTTP. */
   status?: number;
-  /** That was refused. */
+  /** That refused, or was refused. */
   host?: string;
   hint?: string | undefined;
   cause?: unknown;

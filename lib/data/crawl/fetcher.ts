@@ -12,13 +12,15 @@ export interface FetchSettings {
   longestWait: number;
   longestAskedWait: number;
   headers: Headers;
+  /** Origins of the site that is crawled: pages may name any other. */
+  origins: ReadonlySet<string>;
   refuse: Refuse;
   signal: AbortSignal | undefined;
   onNotice: (message: string) => void;
 }
 
-/** Headers that name who asks; they are for the host that they were given for. */
-const PERSONAL = ["authorization", "cookie", "proxy-authorization"];
+/** Headers that only say what asks. Others may hold keys, and are for the site that they were given for. */
+const FOR_ALL = new Set(["user-agent", "referer", "accept", "accept-language"]);
 /** RFC 9309: at least the first 500 KiB have to be read. */
 const ROBOTS_LIMIT = 500 * 1024;
 const ROBOTS_WANT: Want = { limit: ROBOTS_LIMIT, cut: true, accept: "text/plain,*/*;q=0.5" };
@@ -67,7 +69,7 @@ export class Fetcher {
         error.tries = tries;
         const { askedWait = 0 } = error;
         if (!error.retry || tries > retries || askedWait > longestAskedWait) throw error;
-        this.pace.hold(new URL(address).host, askedWait);
+        this.pace.hold(error.host ?? new URL(address).host, askedWait);
         const wait = Math.max(askedWait, backOff(address, tries, firstWait, longestWait));
         onNotice(`${error.message}; trying again in ${(wait / 1000).toFixed(wait < 10_000 ? 1 : 0)} s`);
         await this.clock.sleep(wait, signal);
@@ -78,11 +80,10 @@ export class Fetcher {
   private async follow(address: string, pause: number, want: Want, robots: boolean): Promise<Answer> {
     const seen = new Set<string>();
     let url = checkedUrl(address, this.settings.refuse);
-    const { origin } = url;
     for (;;) {
       seen.add(url.href);
       if (robots) await this.checkAllowed(url.href, pause);
-      const answer = await this.request(url, pause, want, origin);
+      const answer = await this.request(url, pause, want);
       if (answer.location === undefined) return answer;
       const next = checkedUrl(answer.location, this.settings.refuse, url);
       if (seen.has(next.href)) throw new CrawlFailure("ERR_NETWORK", `${address}: redirects go round in a circle`);
@@ -93,8 +94,9 @@ export class Fetcher {
     }
   }
 
-  private request(url: URL, pause: number, want: Want, origin: string): Promise<Answer> {
-    const own = Object.entries(this.headers).filter(([name]) => url.origin === origin || !PERSONAL.includes(name));
+  private request(url: URL, pause: number, want: Want): Promise<Answer> {
+    const isOwn = this.settings.origins.has(url.origin);
+    const own = Object.entries(this.headers).filter(([name]) => isOwn || FOR_ALL.has(name));
     return this.pace.run(url.host, pause, () => {
       this.requests += 1;
       return this.http.get(url, want, Object.fromEntries(own));

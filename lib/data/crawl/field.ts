@@ -7,6 +7,8 @@ import { largestCandidate, resolveUrl } from "./urls.js";
 /** Elements of a page. */
 export type Elements = ReturnType<ReturnType<CheerioAPI["root"]>["find"]>;
 
+/** Characters of a value: items inside one another, each with the text of all below it, would fill the memory. */
+const LONGEST_VALUE = 100_000;
 /** Characters of a value that an expression sees. */
 const LONGEST_SEARCHED = 10_000;
 /** Milliseconds: an expression that backtracks without end is told from one that is only slow. */
@@ -16,6 +18,11 @@ const LONGEST_SEARCH = 1000;
 export function readField(item: Elements, rule: FieldRule, base: string): string {
   const places = rule.selector === undefined ? item : item.find(rule.selector);
   for (const text of candidates(places.first(), rule)) {
+    if (text.length > LONGEST_VALUE) {
+      throw new VlmR1Error("ERR_DATA", `a field has ${text.length} characters, more than ${LONGEST_VALUE}`, {
+        hint: "Its selector may match too much.",
+      });
+    }
     const value = refine(text, rule, base);
     if (value !== undefined && value !== "") return value;
   }

@@ -5,6 +5,9 @@ import { resolveUrl } from "./urls.js";
 
 const HTML_TYPES = new Set(["text/html", "application/xhtml+xml"]);
 
+/** Of a page, comments and stray signs included: each tag takes some kilobytes until the page is read. */
+const MOST_TAGS = 200_000;
+
 /** Throws where a Content-Type says that this is no page. Servers that say nothing are believed. */
 export function checkPageType(contentType: string, url: string): void {
   const type = contentType.split(";")[0]?.trim().toLowerCase() ?? "";
@@ -23,6 +26,7 @@ export interface Page {
  * where none does. Whatever the bytes are, nothing but `VlmR1Error` is thrown.
  */
 export function parsePage(body: Buffer, contentType: string, url: string): Page {
+  checkTags(body, url);
   const label = /charset\s*=\s*["']?([\w:.-]+)/i.exec(contentType)?.[1];
   const encoding = { defaultEncoding: "utf-8", ...(label === undefined ? {} : { transportLayerEncodingLabel: label }) };
   return readable(url, () => {
@@ -30,6 +34,14 @@ export function parsePage(body: Buffer, contentType: string, url: string): Page 
     const base = $("base[href]").first().attr("href");
     return { $, base: (base === undefined ? undefined : resolveUrl(base, url)) ?? url };
   });
+}
+
+function checkTags(body: Buffer, url: string): void {
+  let tags = 0;
+  for (let at = body.indexOf("<"); at >= 0; at = body.indexOf("<", at + 1)) tags += 1;
+  if (tags > MOST_TAGS) {
+    throw new CrawlFailure("ERR_DATA", `${url}: the page has ${tags} tags, more than ${MOST_TAGS}`);
+  }
 }
 
 /** Selectors and parsers throw whatever they like, and deep nesting overflows the stack. */

@@ -171,7 +171,7 @@ function refusedStatus({ href, host }: URL, status: number, headers: Headers): C
         ? "ERR_ACCESS"
         : "ERR_NETWORK";
   const askedWait = retry ? parseRetryAfter(headers["retry-after"] ?? null) : undefined;
-  return new CrawlFailure(code, `${href}: ${host} answered ${status}`, { retry, askedWait, status });
+  return new CrawlFailure(code, `${href}: ${host} answered ${status}`, { retry, askedWait, status, host });
 }
 
 function locationOf(headers: Headers, url: URL): string {

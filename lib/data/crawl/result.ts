@@ -7,8 +7,8 @@ export interface CrawlReport {
   items: number;
   /** Items that were there already, and left out. */
   duplicates: number;
-  /** `skipped`: behind the last page of a group. */
-  pages: { fetched: number; failed: number; skipped: number };
+  /** `ends`: groups that ended, by an empty page, before the last of their pages; `skipped`: pages behind such an end. */
+  pages: { fetched: number; failed: number; skipped: number; ends: number };
   /** `saved`: rows with a picture; `files`: different ones; `missing`: rows without. */
   pictures: { saved: number; files: number; missing: number };
   /** In the order of pages and of items on them. */

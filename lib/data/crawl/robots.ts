@@ -1,9 +1,12 @@
 import robotsParser from "robots-parser";
 import { CrawlFailure } from "./failure.js";
+import { withTimeLimit } from "./time-limit.js";
 
 /** What this program is called in a robots.txt, whatever User-Agent it is told to send. */
 export const ROBOTS_NAME = "vlmr1-native";
 
+/** Milliseconds: rules of many stars can keep their reader busy for minutes. */
+const LONGEST_CHECK = 1000;
 /** Seconds: who writes more means "never", and says so by Disallow. */
 const LONGEST_DELAY = 3600;
 
@@ -25,8 +28,16 @@ export class RobotsFile {
     this.rules = parse(address, text.replace(/^\uFEFF/, ""));
   }
 
-  /** Throws `ERR_ACCESS` where a rule forbids `url`. */
+  /** Throws `ERR_ACCESS` where a rule forbids `url`, or it takes too long to tell. */
   check(url: URL, userAgent: string): void {
+    const tooLong = () =>
+      new CrawlFailure("ERR_ACCESS", `${url.href}: ${this.address} takes longer than ${LONGEST_CHECK} ms to apply`, {
+        hint: "Whether it allows this address is not known, so nothing is fetched.",
+      });
+    withTimeLimit(LONGEST_CHECK, () => this.apply(url, userAgent), tooLong);
+  }
+
+  private apply(url: URL, userAgent: string): void {
     for (const name of [ROBOTS_NAME, userAgent]) {
       if (this.rules.isAllowed(url.href, name) !== false) continue;
       const line = this.rules.getMatchingLineNumber(url.href, name);

@@ -31,7 +31,8 @@ export async function fetchPage(url: string, site: Site, fetcher: Fetcher): Prom
   const want = { limit: parseSize(site.maxPageBytes), accept: PAGE_ACCEPT, check: checkPageType };
   const answer = await fetcher.fetch(url, site.delay * 1000, want);
   const contentType = answer.headers["content-type"] ?? "";
-  return extractPage({ body: answer.body, contentType, url: answer.url }, site);
+  const record = extractPage({ body: answer.body, contentType, url: answer.url }, site);
+  return answer.url === url ? record : { ...record, redirected: answer.url };
 }
 
 /**
@@ -45,7 +46,9 @@ export class CrawlRun {
   private readonly seen = new Set<string>();
   private readonly visited = new Set<string>();
   private readonly files = new Set<string>();
-  private readonly pageCounts = { fetched: 0, failed: 0, skipped: 0 };
+  /** Series of pages on which there were items. */
+  private readonly begun = new Set<string>();
+  private readonly pageCounts = { fetched: 0, failed: 0, skipped: 0, ends: 0 };
   private duplicates = 0;
   private failedInRow = 0;
   private readonly pagesTotal: number | undefined;
@@ -119,9 +122,21 @@ export class CrawlRun {
     }
     this.pageCounts.fetched += 1;
     this.problems.push(...outcome.problems);
-    if (isEmpty(outcome)) this.note(place.url, `there is no item on it (${this.parts.site.item})${leftOut(rest)}`);
+    if (isEmpty(outcome)) this.tellEmpty(place, outcome, rest);
+    if (outcome.items.length > 0) this.begun.add(place.series);
     await this.addItems(place, this.newItems(outcome.items));
     return outcome;
+  }
+
+  /** Behind pages with items this is how a group of numbered pages ends; elsewhere it may be another page. */
+  private tellEmpty({ url, series }: PagePlace, { redirected }: PageRecord, rest: number): void {
+    const { stopAtEmpty, next, item } = this.parts.site;
+    if (stopAtEmpty && next === undefined && redirected === undefined && this.begun.has(series)) {
+      this.pageCounts.ends += 1;
+      return;
+    }
+    const where = redirected === undefined ? "" : ` (it redirects to ${redirected})`;
+    this.note(url, `there is no item on it${where}: ${item}${leftOut(rest)}`);
   }
 
   private async outcomeOf(url: string): Promise<PageOutcome> {

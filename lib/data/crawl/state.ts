@@ -3,11 +3,12 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Site } from "../../config/crawl-schema.js";
 import { fromSystem, usageError, VlmR1Error } from "../../errors/index.js";
-import { makeFolder } from "../../files/index.js";
+import { makeFolder, releaseLock, takeLock } from "../../files/index.js";
 import type { PageRecord } from "./extract.js";
 import type { CrawlProblem } from "./failure.js";
 
 export const STATE_FILE = "crawl-state.jsonl";
+const LOCK_FILE = "crawl.lock";
 const VERSION = 1;
 const HINT = "What was fetched is kept: with room on the disk, --resume goes on.";
 
@@ -36,13 +37,14 @@ export class CrawlState {
 
   /**
    * Opens the folder's state, or begins one where there is none, or none with a page in it. Throws `ERR_USAGE` where
-   * there is one and it is not to be resumed, `ERR_CONFIG` where it is that of a crawl by other rules.
+   * there is one and it is not to be resumed, `ERR_CONFIG` where it is that of a crawl by other rules, `ERR_STATE` where
+   * another process crawls into the folder.
    */
   static async open(folder: string, site: Site, resume: boolean): Promise<CrawlState> {
     const path = join(folder, STATE_FILE);
     let file: FileHandle | undefined;
+    await lockFolder(folder);
     try {
-      await makeFolder(folder);
       const { lines, bytes } = await readLines(path);
       if (lines.length > 0) checkLines(lines, site, path, resume);
       file = await open(path, lines.length > 0 ? "a" : "w");
@@ -53,6 +55,7 @@ export class CrawlState {
       return state;
     } catch (error) {
       await file?.close();
+      await releaseLock(join(folder, LOCK_FILE));
       throw fromSystem(error, "open the crawl's state", path, HINT);
     }
   }
@@ -68,6 +71,7 @@ export class CrawlState {
   async close(): Promise<void> {
     await this.writing.catch(() => undefined);
     await this.file.close();
+    await releaseLock(join(dirname(this.path), LOCK_FILE));
   }
 
   /** Lines are whole, one after the other, also where several ends come together. */
@@ -86,6 +90,21 @@ export class CrawlState {
     if ("page" in line) this.pages.set(line.page, line.outcome);
     if ("picture" in line) this.pictures.set(line.picture, line.outcome);
   }
+}
+
+async function lockFolder(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder);
+  } catch (error) {
+    throw fromSystem(error, "make the crawl's folder", folder);
+  }
+  await takeLock(
+    join(folder, LOCK_FILE),
+    (pid) =>
+      new VlmR1Error("ERR_STATE", `${folder} is in use: process ${pid} crawls into it`, {
+        hint: "Wait until it is done or interrupt it, or give another folder.",
+      }),
+  );
 }
 
 /** The whole lines of a state, and how many bytes they are; none where no page is in it: there is nothing to lose. */

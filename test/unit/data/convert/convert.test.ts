@@ -151,6 +151,7 @@ describe("other tables", () => {
     ["a stratum without a split", { stratify: "tag" }, /test_split is not given/, /^$/],
     ["too many questions", { answerTemplate: "x", questionsPerRow: 7 }, /at most 6/, /^$/],
     ["an unknown encoding", { encoding: "martian" }, /"martian" is not known/, /gbk/],
+    ["the name of the report", { output: "convert-report.json" }, /is what the report is called/, /^$/],
     ["an output of another kind", { output: "x.csv" }, /ending in .json or .jsonl/, /^$/],
   ])("are refused with %s", async (_, options, message, hint) => {
     const error = await convert("photo,tag\nimages/p0.png,cat\n", options).then(
@@ -290,6 +291,16 @@ describe("what is written", () => {
     );
     await convertData({ ...options, output: folder, overwriteOutput: true });
     expect((await loadConversations(join(folder, "data.json"))).rows).toHaveLength(1);
+  });
+
+  it("goes into a folder whatever that is called", async () => {
+    const folder = mkdtempSync(join(root, "v1."));
+    const input = join(folder, "in.json");
+    writeFileSync(input, JSON.stringify([{ image: "images/p0.png", answer: "x" }]));
+    const options = { input, imageFolders: [root] };
+    expect((await convertData({ ...options, output: folder })).paths.train).toBe(join(folder, "data.json"));
+    const { paths } = await convertData({ ...options, output: join(folder, "v2.1/") });
+    expect(paths.train).toBe(join(folder, "v2.1", "data.json"));
   });
 
   it("is nothing where it was interrupted", async () => {

@@ -37,6 +37,32 @@ describe("a CSV file", () => {
     ]);
   });
 
+  it.each([
+    ["one way, then in another", "a,b\r\n1,2\n3,4\r\n5,6", ["line 2", "line 3", "line 4"]],
+    ["another way, then in the one", "a,b\n1,2\r\n3,4\n5,6", ["line 2", "line 3", "line 4"]],
+    ["the way of old Macs", "a,b\r1,2\r3,4\r5,6\r", ["line 2", "line 3", "line 4"]],
+    [
+      "one way, with empty rows as spreadsheets save them",
+      "a,b\n1,2\n,\n3,4\n,,,\n5,6\n,\n",
+      ["line 2", "line 4", "line 6"],
+    ],
+    [
+      "one way below the delimiter that Excel writes",
+      "sep=;\r\na;b\r\n1;2\r\n3;4\r\n5;6\r\n",
+      ["line 3", "line 4", "line 5"],
+    ],
+  ])("may end its lines in %s", async (_, content, places) => {
+    const { source, records, rows, problems } = await readAll(content);
+    expect([source.columns, problems]).toEqual([["a", "b"], []]);
+    expect(rows.flat()).toEqual(["1", "2", "3", "4", "5", "6"]);
+    expect(records.map(({ place }) => place)).toEqual(places);
+  });
+
+  it("counts a Windows line end within quotes as one", async () => {
+    const { records } = await readAll('a,b\r\n1,"x\r\ny\r\nz"\r\n2,"p\nq"\r\n3,4\r\n');
+    expect(records.map(({ place }) => place)).toEqual(["line 2", "line 5", "line 7"]);
+  });
+
   it("may lack the last cells of a row, but not have more than the header", async () => {
     const { rows, problems } = await readAll("a,b\n1\n1,2,\n1,2,3\n");
     expect(rows).toEqual([

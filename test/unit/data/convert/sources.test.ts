@@ -1,27 +1,19 @@
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { ByteWriter, parquetWrite } from "hyparquet-writer";
-import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { type ConvertOptions, convertData } from "../../../../lib/data/convert/index.js";
 import { loadConversations } from "../../../../lib/data/datasets/index.js";
 import { VlmR1Error } from "../../../../lib/errors/index.js";
+import { convertAndLoad, gpt, human } from "../../../support/converted.js";
 import { goldenPath } from "../../../support/golden.js";
-import { picture, writePicture } from "../../../support/pictures.js";
+import { writePicture } from "../../../support/pictures.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
 const root = temporaryFolder();
 const newFolder = () => mkdtempSync(join(root, "t-"));
-const human = (value: string) => ({ from: "human", value });
-const gpt = (value: string) => ({ from: "gpt", value });
 
-async function convert(input: string, options: Partial<ConvertOptions> = {}) {
-  const folder = newFolder();
-  const { report, paths } = await convertData({ input, output: join(folder, "out.json"), ...options });
-  return { folder, report, rows: (await loadConversations(paths.train)).rows };
-}
+const convert = (input: string, options: Partial<ConvertOptions> = {}) => convertAndLoad(input, newFolder(), options);
 
 async function convertJson(rows: unknown[], options: Partial<ConvertOptions> = {}, name = "rows.json") {
   const folder = newFolder();
@@ -174,163 +166,6 @@ describe("conversations", () => {
     const path = join(newFolder(), "x.jsonl");
     writeFileSync(path, text);
     await expect(convert(path)).rejects.toMatchObject({ code: "ERR_DATA", message: expect.stringMatching(message) });
-  });
-});
-
-const imageStruct = (name: string, repetition: "OPTIONAL" | "REQUIRED" = "OPTIONAL") => [
-  { name, repetition_type: repetition, num_children: 2 },
-  { name: "bytes", type: "BYTE_ARRAY" as const, repetition_type: "OPTIONAL" as const },
-  { name: "path", type: "BYTE_ARRAY" as const, converted_type: "UTF8" as const, repetition_type: "OPTIONAL" as const },
-];
-
-function writeParquet(path: string, options: Omit<Parameters<typeof parquetWrite>[0], "writer">): string {
-  const writer = new ByteWriter();
-  parquetWrite({ ...options, writer });
-  writeFileSync(path, new Uint8Array(writer.getBuffer()));
-  return path;
-}
-
-/** A Zstandard frame of one block that is stored as it is: Node 20 has no compressor of it. */
-function storedZstd(bytes: Uint8Array): Uint8Array {
-  const frame = Buffer.alloc(12 + bytes.length);
-  frame.writeUInt32LE(0xfd2fb528, 0);
-  // One segment, its size in four bytes.
-  frame.writeUInt8(0b1010_0000, 4);
-  frame.writeUInt32LE(bytes.length, 5);
-  // The last block, stored.
-  frame.writeUIntLE((bytes.length << 3) | 1, 9, 3);
-  frame.set(bytes, 12);
-  return frame;
-}
-
-describe("Parquet", () => {
-  it("with Hugging Face's pictures and names of classes", async () => {
-    const folder = newFolder();
-    const red = await picture(250);
-    const jpeg = await sharp(await picture(20))
-      .jpeg()
-      .toBuffer();
-    const features = { image: { _type: "Image" }, label: { _type: "ClassLabel", names: ["apple pie", "pizza"] } };
-    const path = writeParquet(join(folder, "train.parquet"), {
-      schema: [
-        { name: "root", num_children: 2 },
-        ...imageStruct("image"),
-        { name: "label", type: "INT64", repetition_type: "OPTIONAL" },
-      ],
-      columnData: [
-        {
-          name: "image",
-          data: [red, jpeg, red, Buffer.from("no picture"), null].map((bytes) => bytes && { bytes, path: "x.bin" }),
-        },
-        { name: "label", data: [0n, 1n, 0n, 1n, 1n] },
-      ],
-      rowGroupSize: 2,
-      kvMetadata: [{ key: "huggingface", value: JSON.stringify({ info: { features } }) }],
-    });
-    const { rows, report, folder: out } = await convert(path);
-    expect(rows.map(({ solution }) => solution)).toEqual(["<answer>apple pie</answer>", "<answer>pizza</answer>"]);
-    expect(
-      readdirSync(join(out, "images"))
-        .map((name) => name.replace(/.*\./, ""))
-        .sort(),
-    ).toEqual(["jpg", "png"]);
-    expect(rows[0]?.images[0]).toMatch(/images\/[0-9a-f]{24}\.png$/);
-    expect(report.problems.map(({ kind, place }) => [kind, place])).toEqual([
-      ["duplicate", "row 3"],
-      ["bad_picture", "row 4"],
-      ["missing_picture", "row 5"],
-    ]);
-    expect(report.records).toBe(5);
-  });
-
-  it("with lists of pictures and questions, as EasyR1 has them", async () => {
-    const one = await picture(1);
-    const two = await picture(2);
-    const path = writeParquet(join(newFolder(), "easy.parquet"), {
-      schema: [
-        { name: "root", num_children: 3 },
-        { name: "images", converted_type: "LIST", repetition_type: "OPTIONAL", num_children: 1 },
-        { name: "list", repetition_type: "REPEATED", num_children: 1 },
-        ...imageStruct("element"),
-        { name: "problem", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
-        { name: "answer", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
-      ],
-      columnData: [
-        {
-          name: "images",
-          data: [
-            [{ bytes: one, path: null }],
-            [
-              { bytes: one, path: null },
-              { bytes: two, path: null },
-            ],
-          ],
-        },
-        { name: "problem", data: ["<image>Find x.", "<image>Compare with <image>."] },
-        { name: "answer", data: ["3", "equal"] },
-      ],
-    });
-    const { rows } = await convert(path, { keep: ["answer"] });
-    expect(rows.map(({ images }) => images.length)).toEqual([1, 2]);
-    expect(rows[1]?.raw).toMatchObject({
-      answer: "equal",
-      conversations: [human("<image>Compare with <image>."), gpt("<answer>equal</answer>")],
-    });
-  });
-
-  it("in a folder is read file by file, and bytes by themselves are pictures", async () => {
-    const folder = newFolder();
-    for (const index of [0, 1]) {
-      writeParquet(join(folder, `train-0000${index}.parquet`), {
-        columnData: [
-          { name: "image", data: [await picture(index + 30)], type: "BYTE_ARRAY" },
-          { name: "caption", data: [`thing ${index}`], type: "STRING" },
-        ],
-        codec: "UNCOMPRESSED",
-      });
-    }
-    const { rows, report } = await convert(folder);
-    expect(rows.map(({ solution }) => solution)).toEqual(["<answer>thing 0</answer>", "<answer>thing 1</answer>"]);
-    expect(report.sources).toHaveLength(2);
-  });
-
-  it.each(["GZIP", "ZSTD"] as const)("compressed with %s is read", async (codec) => {
-    const compress = codec === "GZIP" ? gzipSync : storedZstd;
-    const path = writeParquet(join(newFolder(), "x.parquet"), {
-      columnData: [
-        { name: "question", data: ["2 + 2?", "3 + 3?"], type: "STRING" },
-        { name: "answer", data: ["4", "6"], type: "STRING" },
-      ],
-      codec,
-      compressors: { [codec]: (bytes: Uint8Array) => new Uint8Array(compress(bytes)) },
-    });
-    const { rows } = await convert(path);
-    expect(rows.map(({ solution }) => solution)).toEqual(["<answer>4</answer>", "<answer>6</answer>"]);
-  });
-
-  it("in a compression that is not known is refused, with what to do", async () => {
-    const path = writeParquet(join(newFolder(), "x.parquet"), {
-      columnData: [
-        { name: "answer", data: ["4"], type: "STRING" },
-        { name: "question", data: ["?"], type: "STRING" },
-      ],
-      codec: "LZO",
-      compressors: { LZO: (bytes) => bytes },
-    });
-    await expect(convert(path)).rejects.toMatchObject({
-      code: "ERR_DATA",
-      message: expect.stringMatching(/row group 1 cannot be read: .*LZO/),
-      hint: expect.stringContaining("zstd or snappy"),
-    });
-  });
-
-  it("that is damaged is refused", async () => {
-    const folder = newFolder();
-    writeFileSync(join(folder, "x.parquet"), "PAR1 and nothing more");
-    await expect(convert(join(folder, "x.parquet"))).rejects.toMatchObject({
-      code: "ERR_DATA",
-      message: expect.stringContaining("not a Parquet file"),
-    });
   });
 });
 

@@ -26,7 +26,7 @@ describe("addresses", () => {
       "64:ff9b::7f00:1",
       "2002:7f00:1::",
     ],
-    ...["64:ff9b:1::10.0.0.1", "::127.0.0.1", "100::1", "", "localhost", "1.2.3"],
+    ...["64:ff9b:1::10.0.0.1", "::127.0.0.1", "::7f00:1", "4000::1", "100::1", "", "localhost", "1.2.3"],
   ])("%s is refused", (address) => {
     expect(refusePrivate(address)).toEqual(expect.any(String));
   });

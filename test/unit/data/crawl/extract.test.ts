@@ -20,6 +20,14 @@ function fieldOf(html: string, rule: Rule): string | undefined {
   return extractPage({ body, contentType: "text/html; charset=utf-8", url: URL_OF_PAGE }, site).items[0]?.[1];
 }
 
+test("a value that is as long as a book is none, however many items hold one another", () => {
+  const site = parseSite({ start: [{ url: URL_OF_PAGE }], item: "li", fields: { value: {} } }, "s");
+  const body = Buffer.from(`<ul><li>a</li><li>${"<div>".repeat(3)}${"x".repeat(100_001)}</li></ul>`);
+  const { items, problems } = extractPage({ body, contentType: "text/html", url: URL_OF_PAGE }, site);
+  expect(items).toEqual([["a"]]);
+  expect(problems.map(({ message }) => message)).toEqual(["item 2: a field has 100001 characters, more than 100000"]);
+});
+
 describe("a field", () => {
   const heat = "<p>热量：129 大卡: 每100克</p>";
   test.each<[string, string, Rule, string]>([

@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { refusePrivate } from "../../../../lib/data/crawl/addresses.js";
+import { CrawlFailure } from "../../../../lib/data/crawl/failure.js";
 import { Fetcher, type FetchSettings } from "../../../../lib/data/crawl/fetcher.js";
 import type { Answer, Headers, HttpClient } from "../../../../lib/data/crawl/http.js";
 import { backOff, HostPace } from "../../../../lib/data/crawl/pace.js";
@@ -8,7 +9,10 @@ import { FakeClock } from "../../../support/crawl-site.js";
 const WANT = { limit: 1000, accept: "*/*" };
 
 /** A network of redirects; what has none is a page. */
-function fetcherOf(redirects: Record<string, string>, settings: Partial<FetchSettings> = {}) {
+function fetcherOf(
+  redirects: Record<string, string>,
+  { onAnswer, ...settings }: Partial<FetchSettings> & { onAnswer?: (url: URL) => void } = {},
+) {
   const asked: [string, Headers][] = [];
   const clock = new FakeClock();
   const times: number[] = [];
@@ -16,6 +20,7 @@ function fetcherOf(redirects: Record<string, string>, settings: Partial<FetchSet
     get: async (url: URL, _want: unknown, headers: Headers): Promise<Answer> => {
       times.push(clock.now());
       if (url.pathname !== "/robots.txt") asked.push([url.href, headers]);
+      onAnswer?.(url);
       return { url: url.href, status: 200, headers: {}, location: redirects[url.href], body: Buffer.alloc(0) };
     },
   } as unknown as HttpClient;
@@ -26,6 +31,7 @@ function fetcherOf(redirects: Record<string, string>, settings: Partial<FetchSet
     longestWait: 8000,
     longestAskedWait: 1000,
     headers: {},
+    origins: new Set(["https://a.example"]),
     refuse: refusePrivate,
     signal: undefined,
     onNotice: () => undefined,
@@ -48,13 +54,18 @@ describe("redirects", () => {
   test("take no password headers to another host, and the others along", async () => {
     const { fetcher, asked } = fetcherOf(
       { "https://a.example/": "https://b.example/" },
-      { headers: { Authorization: "Basic x", Cookie: "a=1", Referer: "r", "User-Agent": "me/1" } },
+      { headers: { Authorization: "Basic x", Cookie: "a=1", "X-Key": "k", Referer: "r", "User-Agent": "me/1" } },
     );
+    const forAll = { referer: "r", "user-agent": "me/1" };
     await fetcher.fetch("https://a.example/", 0, WANT);
     expect(asked.map(([, headers]) => headers)).toEqual([
-      { authorization: "Basic x", cookie: "a=1", referer: "r", "user-agent": "me/1" },
-      { referer: "r", "user-agent": "me/1" },
+      { authorization: "Basic x", cookie: "a=1", "x-key": "k", ...forAll },
+      forAll,
     ]);
+    asked.length = 0;
+    // As of a picture that a page names.
+    await fetcher.fetch("https://elsewhere.example/1.png", 0, WANT);
+    expect(asked.map(([, headers]) => headers)).toEqual([forAll]);
   });
 });
 
@@ -71,6 +82,25 @@ describe("pauses", () => {
     const { fetcher, times } = fetcherOf({});
     await Promise.all([1, 2, 3].map((n) => fetcher.fetch(`http://a.example/${n}`, 1000, WANT)));
     expect(times).toEqual([0, 1000, 2000, 3000]);
+  });
+
+  test("that are asked for hold for the host that asks, behind a redirect too", async () => {
+    let busy = true;
+    const { fetcher, times } = fetcherOf(
+      { "http://a.example/": "http://b.example/" },
+      {
+        retries: 1,
+        onAnswer: (url) => {
+          if (url.href !== "http://b.example/" || !busy) return;
+          busy = false;
+          throw new CrawlFailure("ERR_NETWORK", "busy", { retry: true, askedWait: 900, host: url.host });
+        },
+      },
+    );
+    const later = fetcher.fetch("http://a.example/", 0, WANT);
+    await vi.waitFor(() => expect(busy).toBe(false));
+    await Promise.all([later, fetcher.fetch("http://b.example/2", 0, WANT)]);
+    expect(times.filter((time) => time >= 900)).toHaveLength(3);
   });
 
   test("double with each try, up to the longest, and are the same for the same address", () => {

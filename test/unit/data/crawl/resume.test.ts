@@ -1,4 +1,15 @@
-import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { CrawlProgress, SiteInput } from "../../../../lib/data/crawl/index.js";
@@ -117,7 +128,7 @@ describe("a crawl that goes on", () => {
     const second = await crawlSite({ ...rules, start }, join(folder, "late"), { resume: true });
     expect(site.asked).toEqual(["/robots.txt", "/late"]);
     expect(second.rows.at(-1)?.name).toBe("late");
-    expect(second.result?.pages).toEqual({ fetched: 2, failed: 1, skipped: 0 });
+    expect(second.result?.pages).toEqual({ fetched: 2, failed: 1, skipped: 0, ends: 0 });
   });
 
   test("ends earlier and goes on with max_items", async () => {
@@ -134,6 +145,21 @@ describe("a crawl that goes on", () => {
 });
 
 describe("what is refused", () => {
+  test("a folder into which another process crawls; not one that such a process has left", async () => {
+    const out = join(folder, "locked");
+    mkdirSync(out);
+    const lock = (pid: number) => writeFileSync(join(out, "crawl.lock"), JSON.stringify({ pid, started: null }));
+    lock(process.ppid);
+    expect((await crawlSite(rules, out)).error).toMatchObject({
+      code: "ERR_STATE",
+      message: expect.stringContaining(`is in use: process ${process.ppid} crawls into it`),
+    });
+    expect(readdirSync(out)).toEqual(["crawl.lock"]);
+    lock(2 ** 22 + 1);
+    expect((await crawlSite(rules, out)).csv).toBe(whole.csv);
+    expect(existsSync(join(out, "crawl.lock"))).toBe(false);
+  });
+
   test("a folder with another crawl, unless it is to go on", async () => {
     const { error } = await crawlSite(rules, join(folder, "whole"));
     expect(error).toMatchObject({ code: "ERR_USAGE", message: expect.stringContaining("holds a crawl already") });
@@ -199,22 +225,54 @@ test("a site that does not answer ends the crawl, and what there is stays", asyn
   expect(site.count("/down/4")).toBe(0);
 });
 
-test.each([
-  ["an empty page", listPage(), 1, 0, /there is no item on it/],
-  ["a page that is not there", status(404), 0, 1, /answered 404/],
-])("%s is taken for the end of its group, and said to be so", async (name, answer, empty, failed, message) => {
-  site.on("/ends/1/3", answer);
-  for (const path of ["1/1", "1/2", "1/4", "2/1"]) site.on(`/ends/${path}`, listPage(`<h4>${path}</h4><p>:1</p>`));
+describe("the end of a group", () => {
   const start = [{ url: `${site.url}/ends/{group}/{page}`, group: "1-2", page: "1-5" }];
-  const out = join(folder, name);
-  const { result, rows } = await crawlSite({ ...rules, start, images: false }, out);
-  expect(rows.map((row) => row.name)).toEqual(["1/1", "1/2", "2/1"]);
-  expect(result?.pages).toEqual({ fetched: 3 + empty, failed: 1 + failed, skipped: 2 + 3 });
-  expect(result?.problems).toHaveLength(2);
-  expect(result?.problems[0]?.message).toMatch(message);
-  expect(result?.problems[0]?.message).toContain("taken for the end of its group, 2 more pages are left out");
-  const all = await crawlSite({ ...rules, start, images: false, stopAtEmpty: false }, `${out} all`);
-  expect(all.rows.map((row) => row.name)).toEqual(["1/1", "1/2", "1/4", "2/1"]);
+  const endless = { ...rules, start, images: false as const };
+  const redirect = (response: ServerResponse) => void response.writeHead(302, { Location: "/ends/none" }).end();
+  for (const path of ["1/1", "1/2", "1/4", "2/1"]) site.on(`/ends/${path}`, listPage(`<h4>${path}</h4><p>:1</p>`));
+  site.on("/ends/none", listPage());
+
+  test("by an empty page is no problem", async () => {
+    site.on("/ends/1/3", listPage());
+    site.on("/ends/2/2", listPage());
+    const out = join(folder, "ends");
+    const { result, rows } = await crawlSite(endless, out);
+    expect(rows.map((row) => row.name)).toEqual(["1/1", "1/2", "2/1"]);
+    expect(result?.pages).toEqual({ fetched: 5, failed: 0, skipped: 2 + 3, ends: 2 });
+    expect(result?.problems).toEqual([]);
+    const resumed = await crawlSite(endless, out, { resume: true });
+    expect(resumed.result).toMatchObject({ requests: 0, pages: result?.pages, problems: [] });
+  });
+
+  test.each([
+    ["a page that is not there", "1/3", status(404), { fetched: 4, failed: 1, skipped: 5 }, /answered 404/],
+    [
+      "an empty page elsewhere",
+      "1/3",
+      redirect,
+      { fetched: 5, failed: 0, skipped: 5 },
+      /no item on it \(it redirects to http:.*\/ends\/none\): li/,
+    ],
+    ["an empty first page", "1/1", listPage(), { fetched: 3, failed: 0, skipped: 7 }, /no item on it: li/],
+  ])("by %s is one", async (name, path, answer, pages, message) => {
+    site.on("/ends/1/3", listPage());
+    site.on("/ends/2/2", listPage());
+    const well = listPage(`<h4>${path}</h4><p>:1</p>`);
+    site.on(`/ends/${path}`, answer);
+    const { result } = await crawlSite(endless, join(folder, name));
+    site.on(`/ends/${path}`, well);
+    expect(result?.pages).toEqual({ ...pages, ends: 1 });
+    expect(result?.problems.map((problem) => problem.message)).toEqual([expect.stringMatching(message)]);
+    expect(result?.problems[0]?.message).toMatch(/taken for the end of its group, \d more pages are left out/);
+  });
+
+  test("is not looked for without stop_at_empty", async () => {
+    site.on("/ends/1/3", listPage());
+    const { rows, result } = await crawlSite({ ...endless, stopAtEmpty: false }, join(folder, "no end"));
+    expect(rows.map((row) => row.name)).toEqual(["1/1", "1/2", "1/4", "2/1"]);
+    expect(result?.pages.ends).toBe(0);
+    expect(result?.problems[0]?.message).toMatch(/\/ends\/1\/3: there is no item on it/);
+  });
 });
 
 test("a dry run shows the first page, and writes nothing", async () => {
