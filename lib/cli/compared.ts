@@ -29,6 +29,7 @@ export async function comparedOf(
     return [await compared(first, labels[0], config), await compared(second, labels[1], config)];
   }
   if (!isRun(first)) {
+    if (!existsSync(first)) throw new VlmR1Error("ERR_NOT_FOUND", `there is no file or folder ${first}`);
     throw usageError(
       `there is nothing to compare ${first} with`,
       "Give two of: a run's folder, a file of answers, a model's folder with --dataset; or one run's folder, for before and after.",

@@ -147,7 +147,10 @@ const LISTEN_REASONS: Readonly<Record<string, string>> = {
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): VlmR1Error {
   const reason = LISTEN_REASONS[error.code ?? ""] ?? error.message;
-  const hint =
-    error.code === "EADDRINUSE" ? "End the other server, or choose another port; 0 takes one that is free." : undefined;
-  return new VlmR1Error("ERR_NETWORK", `cannot listen on ${host}:${port}: ${reason}`, { hint, cause: error });
+  const taken = error.code === "EADDRINUSE";
+  const hint = taken ? "End the other server, or choose another port; 0 takes one that is free." : undefined;
+  return new VlmR1Error(taken ? "ERR_PORT_IN_USE" : "ERR_NETWORK", `cannot listen on ${host}:${port}: ${reason}`, {
+    hint,
+    cause: error,
+  });
 }

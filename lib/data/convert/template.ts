@@ -34,8 +34,15 @@ const FILTERS: Readonly<Record<string, (text: string, argument: string) => strin
 
 export const filterNames: readonly string[] = Object.keys(FILTERS);
 
+/** "1,99" and "1.234,50": a comma with one or two digits behind it divides no thousands. */
+const DECIMAL_COMMA = /(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d{1,2})(?![\d,])/g;
+
 function firstNumber(text: string): number {
-  const [number] = parseNumbers(text);
+  const points = text.replace(
+    DECIMAL_COMMA,
+    (_, whole: string, decimals: string) => `${whole.replaceAll(".", "")}.${decimals}`,
+  );
+  const [number] = parseNumbers(points);
   if (number === undefined) throw new Error(`expected a number, got ${JSON.stringify(text.slice(0, 60))}`);
   return number;
 }

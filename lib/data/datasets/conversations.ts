@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { fromSystem, throwIfAborted, VlmR1Error } from "../../errors/index.js";
 import { parseRow } from "./parse-row.js";
 import { describeProblem, type RowProblem } from "./row.js";
@@ -115,7 +115,8 @@ async function readText(path: string): Promise<string> {
   try {
     return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (error) {
-    throw fromSystem(error, "read the data file", path);
+    const hint = isAbsolute(path) ? undefined : `Relative paths begin at the current folder, ${process.cwd()}.`;
+    throw fromSystem(error, "read the data file", path, hint);
   }
 }
 

@@ -132,7 +132,7 @@ describe("a server that cannot start", () => {
     const { server } = await start();
     addon.calls.length = 0;
     const second = serve({ model: MODEL, port: server.port });
-    await expect(second).rejects.toMatchObject({ code: "ERR_NETWORK", message: expect.stringContaining("in use") });
+    await expect(second).rejects.toMatchObject({ code: "ERR_PORT_IN_USE", message: expect.stringContaining("in use") });
     expect(addon.calls).toEqual([]);
     await server.close();
     await expect(serve({ model: "none", port: server.port })).rejects.toMatchObject({ code: "ERR_NOT_FOUND" });
