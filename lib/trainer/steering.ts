@@ -1,5 +1,8 @@
 import { abortReason } from "../errors/index.js";
 
+/** Of a timer. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** What those outside of a run want of it; its loop asks between two steps. */
 export class Steering {
   private reason: string | undefined;
@@ -45,7 +48,10 @@ export class Steering {
   async change(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) throw abortReason(signal);
     await new Promise<void>((resolve, reject) => {
+      // Whoever is to continue may be a page, whose server keeps no process alive: without this, a pause ends it.
+      const awake = setInterval(() => {}, LONGEST_MS);
       const done = () => {
+        clearInterval(awake);
         this.waiting.delete(look);
         signal?.removeEventListener("abort", abort);
       };
