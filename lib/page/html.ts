@@ -47,14 +47,6 @@ export async function renderPage(data: PageData): Promise<string> {
 `;
 }
 
-/**
- * The content security policy that `renderPage` writes into the document, for a server that sends it as a header too.
- */
-export async function pagePolicy(kind: PageData["kind"]): Promise<string> {
-  const { script, style } = await builtParts();
-  return policyOf(kind, script, style);
-}
-
 function policyOf(kind: PageData["kind"], script: string, style: string): string {
   const live = kind === "dashboard";
   return [

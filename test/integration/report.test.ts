@@ -231,7 +231,7 @@ test("a report that cannot be made is a warning of the run, and names how to mak
   expect(stderr).toContain(`later: vlmr1-native report ${out}`);
   rmSync(join(out, ".writing-report.html"), { recursive: true });
   const later = await runCli(["report", out]);
-  expect(later).toMatchObject({ code: 0, stdout: expect.stringMatching(/report\.html: \d+\.\d MB\n$/) });
+  expect(later).toMatchObject({ code: 0, stdout: expect.stringMatching(/report\.html: \d+ kB\n$/) });
 });
 
 test.each([
