@@ -23,8 +23,8 @@ import { parseArgs } from "node:util";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const MAIN = `${ROOT}dist/cli/main.js`;
 const KINDS = ["checkpoint", "any", "evaluation", "checkpoint", "any", "start"];
-/** Milliseconds that a run may take to end in good order. */
-const PATIENCE = 5000;
+/** Milliseconds that a run may take to end in good order, also on a machine that does much else. */
+const PATIENCE = 20_000;
 /** Kills that must have met a run in the middle of these. */
 const LEAST = { checkpoint: 5, evaluation: 3 };
 const EVAL_STEPS = 3;

@@ -38,7 +38,7 @@ try {
   const stream = await client.chat.completions.create({ model, messages: asked, temperature: 0, stream: true });
   const pieces = [];
   for await (const { choices } of stream) if (choices[0]?.delta.content) pieces.push(choices[0].delta.content);
-  say(pieces.join("|"));
+  say(pieces.join(""));
 
   say("\n# three samples up to a stop string, the same for the same seed");
   const sampling = { n: 3, seed: 7, temperature: 1.5, stop: ["</think>"] };

@@ -6,6 +6,7 @@ export {
   openStoredAdapter,
   resolveModelSource,
 } from "./model-source.js";
+export { type OpenedModel, type OpenModelOptions, openModel } from "./open-model.js";
 export { matchModules, matchParameters } from "./patterns.js";
 export { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from "./peft-config.js";
 export { readAdapter, type StoredAdapter } from "./read-adapter.js";

@@ -1,9 +1,10 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, ModelDescription } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import { type FetchOptions, resolveModel, snapshotCommit } from "../hub/index.js";
 import { readModelConfigText } from "../processing/index.js";
+import { CHECKPOINTS_FOLDER, RUN_FILE } from "../report/run-files.js";
 import { ADAPTER_CONFIG, readPeftConfig } from "./peft-config.js";
 import { readAdapter, type StoredAdapter } from "./read-adapter.js";
 
@@ -51,8 +52,27 @@ export async function resolveModelSource(names: ModelNames, fetching: FetchOptio
 
 async function find(name: string, revision: string | undefined, fetching: FetchOptions): Promise<Found> {
   const folder = await resolveModel(name, { ...fetching, revision });
+  refuseRun(folder);
   if (folder === name) return { name, folder, commit: undefined };
   return { name: name.split("@")[0] as string, folder, commit: snapshotCommit(folder) };
+}
+
+/** A run's folder has models in it and is none. */
+function refuseRun(folder: string): void {
+  const checkpoints = join(folder, CHECKPOINTS_FOLDER);
+  if (!existsSync(join(folder, RUN_FILE)) || !existsSync(checkpoints)) return;
+  const newest = readdirSync(checkpoints)
+    .filter((name) => name.startsWith("step-"))
+    .sort()
+    .at(-1);
+  throw new VlmR1Error("ERR_MODEL", `${folder} is the folder of a run, not of a model`, {
+    hint: newest === undefined ? "It holds no checkpoint." : `Its newest is ${weightsOf(join(checkpoints, newest))}.`,
+  });
+}
+
+function weightsOf(checkpoint: string): string {
+  const adapter = join(checkpoint, "adapter");
+  return existsSync(adapter) ? adapter : checkpoint;
 }
 
 async function findBase(adapter: Found, fetching: FetchOptions): Promise<Found> {

@@ -5,20 +5,22 @@ import {
   confusions,
   type NumberCalibration,
 } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { excerpt, formatPercent, formatTable } from "../report/format.js";
+import { shownNames } from "./shared-units.js";
 
 /** Lines of the tables that go deeper than the scores; a table that has more than `top` lines is cut. */
 export function classLines(classes: readonly ClassScores[], top: number): string[] {
-  const head = ["class", "rows", "reward", "right name", "95 %", "right number", "95 %"];
+  const { without, show } = shownNames(classes.map(({ name }) => name));
+  const head = [`class${without}`, "rows", "reward", "right name", "95 %", "right number", "95 %"];
   const lines = classes
     .slice(0, top)
     .map(({ name, rows, reward, rightName, rightNumber }) => [
-      excerpt(name, NAME),
+      excerpt(show(name), NAME),
       String(rows),
       reward === null ? "–" : reward.toFixed(3),
-      percent(rightName.value),
+      formatPercent(rightName.value),
       range(rightName),
-      percent(rightNumber.value),
+      formatPercent(rightNumber.value),
       range(rightNumber),
     ]);
   return [...formatTable([head, ...lines]), ...rest(classes.length, top, "classes")];
@@ -27,16 +29,22 @@ export function classLines(classes: readonly ClassScores[], top: number): string
 export function confusionLines(counts: readonly ConfusionCount[], top: number): string[] {
   const wrong = confusions(counts);
   if (wrong.length === 0) return ["no name was confused with another"];
-  const head = ["expected", "answered", "answers", "of these"];
+  const { without, show } = shownNames(counts.map(({ expected }) => expected));
+  const head = [`expected${without}`, "answered", "answers", "of these"];
   const lines = wrong
     .slice(0, top)
     .map(({ expected, answered, count, share }) => [
-      excerpt(expected, NAME),
-      answered === null ? "(no answer)" : excerpt(answered, NAME),
+      ...confused(expected, answered, show).map((name) => excerpt(name, NAME)),
       String(count),
-      percent(share),
+      formatPercent(share),
     ]);
   return [...formatTable([head, ...lines]), ...rest(wrong.length, top, "confusions")];
+}
+
+/** Names that differ in their units alone keep these. */
+function confused(expected: string, answered: string | null, show: (name: string) => string): [string, string] {
+  if (answered === null) return [show(expected), "(no answer)"];
+  return show(expected) === show(answered) ? [expected, answered] : [show(expected), show(answered)];
 }
 
 export function numberLines(numbers: NumberCalibration): string[] {
@@ -47,8 +55,8 @@ export function numberLines(numbers: NumberCalibration): string[] {
     ["  answered", String(pairs)],
     ["  missing", String(missing)],
     ["  answered beyond these", String(surplus)],
-    ["median relative error", or(medianRelativeError, percent)],
-    ...within.map(({ error, share }) => [`within ${100 * error} %`, percent(share)]),
+    ["median relative error", or(medianRelativeError, formatPercent)],
+    ...within.map(({ error, share }) => [`within ${100 * error} %`, formatPercent(share)]),
     ["median answered / expected", or(bias, (value) => value.toFixed(3))],
     ["correlation of logarithms", or(pearsonLog, (value) => value.toFixed(3))],
     ["correlation of ranks", or(spearman, (value) => value.toFixed(3))],
@@ -65,24 +73,8 @@ export function numberLines(numbers: NumberCalibration): string[] {
   return [...formatTable(facts), "", ...formatTable([head, ...table])];
 }
 
-/** "83.3 %", from a share of 1. */
-export function percent(value: number): string {
-  return `${(100 * value).toFixed(1)} %`;
-}
-
 /** Columns of a name in a table. */
 const NAME = 40;
-
-/** The text on one line, and at most `length` characters of it. Models may write what would move a terminal's cursor. */
-export function excerpt(text: string, length: number): string {
-  const line = text
-    .replace(/\s*\n\s*/g, " ⏎ ")
-    .replace(/\t/g, " ")
-    .replace(/\p{Cc}/gu, "\ufffd");
-  const characters = [...line];
-  if (characters.length > length) return `${characters.slice(0, length - 1).join("")}…`;
-  return line === "" ? "(nothing)" : line;
-}
 
 function range({ low, high }: ConfidenceInterval): string {
   return `${(100 * low).toFixed(0)} – ${(100 * high).toFixed(0)} %`;

@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { fileURLToPath } from "node:url";
 import { usageError } from "../errors/index.js";
 
 export type ChatCommand =
@@ -27,7 +29,7 @@ export function parseChatCommand(message: string): ChatCommand {
   const text = rest.trim();
   switch (name) {
     case undefined:
-      throw usageError(`there is no command /${word}`, "/help lists them; // begins a message with a slash.");
+      throw usageError(`there is no command /${word}`, `${adviceOn(word)}; // begins a message with a slash.`);
     case "image": {
       const paths = splitPaths(text);
       if (paths.length === 0) throw usageError("/image needs a picture's path");
@@ -47,12 +49,33 @@ export function parseChatCommand(message: string): ChatCommand {
   }
 }
 
-/** Paths as a shell reads them: in quotes, or with a backslash before a space, as terminals write dropped files. */
+/** A file that was dropped on the terminal looks like a command too. */
+function adviceOn(word: string): string {
+  return word.includes("/") ? "A picture is sent by /image PATH" : "/help lists them";
+}
+
+/**
+ * Paths as a shell reads them, and as terminals write dropped files: in quotes, with a backslash before a space, or as
+ * file:// address; `~/` is the home folder.
+ */
 export function splitPaths(text: string): string[] {
   const words = text.match(/(?:\\[\s\S]|"[^"]*"|'[^']*'|[^\s\\"']|["'\\])+/g) ?? [];
-  return words.map((word) =>
-    word.replace(/\\([\s\S])|"([^"]*)"|'([^']*)'/g, (_, escaped?: string, double?: string, single?: string) => {
-      return escaped ?? double ?? single ?? "";
-    }),
-  );
+  return words.map((word) => {
+    const path = word.replace(
+      /\\([\s\S])|"([^"]*)"|'([^']*)'/g,
+      (_, escaped?: string, double?: string, single?: string) => {
+        return escaped ?? double ?? single ?? "";
+      },
+    );
+    if (/^file:\/\//i.test(path)) return pathOfUrl(path);
+    return path.replace(/^~(?=\/|$)/, homedir);
+  });
+}
+
+function pathOfUrl(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    throw usageError(`${url} is no file of this machine`, "Give its path.");
+  }
 }

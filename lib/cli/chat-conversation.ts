@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import { VlmR1Error } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { replaceJson } from "../files/index.js";
 import { type Message, type Prompt, placeImages } from "../processing/index.js";
 import { IMAGE_MARKER } from "../processing/messages.js";
 import type { Opened } from "./open.js";
@@ -81,9 +81,7 @@ export class Conversation {
     ]);
     if (this.system !== undefined) conversations.unshift({ from: "system", value: this.system });
     const row = { id: "chat", image: this.turns.flatMap(({ images }) => images), conversations };
-    await replaceFile(target, { what: "write the conversation to" }, (file) =>
-      file.writeFile(`${JSON.stringify([row], null, 2)}\n`),
-    );
+    await replaceJson(target, [row], { what: "write the conversation to" });
     this.saved = target;
   }
 }

@@ -7,7 +7,7 @@ import { MessageLines } from "./chat-lines.js";
 import type { CliContext } from "./context.js";
 import { type GenerateConfig, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
-import { printJson } from "./output.js";
+import { printJson, writeAnswer } from "./output.js";
 
 /** A conversation: on a terminal with prompts, else a message per line; `first` is the first message. */
 export async function chat(
@@ -166,7 +166,7 @@ export class Chat {
     const started = performance.now();
     const seconds = () => Math.round(performance.now() - started) / 1000;
     const writer = new AnswerWriter(opened.processor.tokenizer, (piece) => {
-      if (!json) context.stdout.write(piece);
+      if (!json) writeAnswer(context, piece);
     });
     let firstSeconds: number | undefined;
     const { prompt, room } = await this.conversation.prompt(text, config.maxNewTokens, context.signal);

@@ -1,8 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { resolveModelSource } from "../adapters/index.js";
-import { type CompareConfig, compareSchema } from "../config/compare-schema.js";
+import { type CompareConfig, compareSchema, comparisonFlags } from "../config/compare-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
 import { listIds, type Row } from "../data/datasets/index.js";
 import { fromSystem, usageError, VlmR1Error } from "../errors/index.js";
@@ -14,6 +13,7 @@ import {
   readRecord,
   recordOf,
 } from "../eval/index.js";
+import { makeFolder } from "../files/index.js";
 import { checkSeveralAnswers } from "../trainer/evaluation-sampling.js";
 import { analysisToJson } from "./analysis-json.js";
 import { type Compared, type ComparedModel, comparedOf, isAdapter } from "./compared.js";
@@ -21,7 +21,7 @@ import { comparisonLines } from "./comparison-text.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
 import { printJson, StatusLine, warn } from "./output.js";
-import { loadRows, loadScorer, runEvaluation } from "./run-evaluation.js";
+import { loadRows, loadScorer, refuseModelFlags, runEvaluation } from "./run-evaluation.js";
 
 export function register(program: Command, context: CliContext): void {
   const command = program
@@ -42,7 +42,10 @@ export function register(program: Command, context: CliContext): void {
   command.action(async (first: string, second: string | undefined, options: { json?: boolean }) => {
     const config = await readCommandConfig(command, compareSchema);
     checkSeveralAnswers(config);
-    const comparison = await compare(await comparedOf(first, second, config), config, context);
+    const both = await comparedOf(first, second, config);
+    if (both.every(({ kind }) => kind === "record"))
+      refuseModelFlags(command, comparisonFlags, "neither of the two is one");
+    const comparison = await compare(both, config, context);
     if (options.json === true) printJson(context, analysisToJson(comparison));
     else context.stdout.write(`${comparisonLines(comparison, config).join("\n")}\n`);
   });
@@ -61,8 +64,10 @@ async function compare(both: [Compared, Compared], config: CompareConfig, contex
   const labels: [string, string] = [both[0].label, both[1].label];
   const status = new StatusLine(context);
   status.show(`comparing ${first.answers.length} answers in ${resamples} resamples`);
-  const comparison = compareRecords(first, second, { labels, cluster, classOf, seed, resamples });
-  status.clear();
+  const comparison = await compareRecords(first, second, {
+    ...{ labels, cluster, classOf, seed, resamples },
+    signal: context.signal,
+  }).finally(() => status.clear());
   for (const note of notesOf(comparison)) warn(context, note);
   return comparison;
 }
@@ -105,7 +110,7 @@ async function findModel({ options }: ComparedModel, context: CliContext): Promi
 
 async function answersPath(folder: string, index: number): Promise<string> {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fromSystem(error, "make the folder of the answers", folder);
   }

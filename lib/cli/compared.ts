@@ -3,9 +3,9 @@ import { basename, join } from "node:path";
 import { ADAPTER_CONFIG } from "../adapters/peft-config.js";
 import type { CompareConfig } from "../config/compare-schema.js";
 import { usageError, VlmR1Error } from "../errors/index.js";
+import { AFTER_FILE, BEFORE_FILE } from "../report/run-files.js";
 import { ADAPTER_FOLDER, listCheckpoints } from "../trainer/index.js";
 import type { OpenOptions } from "./open.js";
-import { AFTER_FILE, BEFORE_FILE } from "./summary.js";
 
 /** One of the two that are compared: an evaluation that is there, or a model to be evaluated. */
 export type Compared = { kind: "record"; label: string; path: string } | ComparedModel;
@@ -76,7 +76,7 @@ function inRun(folder: string, name: string): string {
   throw new VlmR1Error("ERR_NOT_FOUND", `${folder} has no ${name}`, {
     hint:
       "A run writes it where it has held-out data (eval_dataset, val_split_ratio) and has come to its end. " +
-      "With --dataset the newest checkpoint is evaluated.",
+      "Its newest checkpoint can be compared with a model: compare MODEL RUN --dataset DATA.",
   });
 }
 

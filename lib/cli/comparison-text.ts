@@ -1,7 +1,8 @@
 import type { ChangedRow, ClassComparison, Comparison, ScoreComparison } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { columnsOf, excerpt, formatChange, formatPercent, formatTable, padColumns } from "../report/format.js";
 import { expectedAnswer } from "../rewards/answer.js";
-import { excerpt, percent, rest } from "./analysis-text.js";
+import { rest } from "./analysis-text.js";
+import { shownNames } from "./shared-units.js";
 
 export interface ComparisonTextOptions {
   /** Classes, and rows that got better and worse, that are shown. */
@@ -22,14 +23,14 @@ export function comparisonLines(comparison: Comparison, { top, resamples }: Comp
 }
 
 function scoreRow({ name, unit, first, second, difference, probabilityHigher, pValue }: ScoreComparison): string[] {
-  const text = (value: number) => (unit === "share" ? percent(value) : value.toFixed(3));
+  const text = (value: number) => (unit === "share" ? formatPercent(value) : value.toFixed(3));
   return [
     name === "reward" ? "mean reward" : name.startsWith("rewards/") ? `  ${name.slice("rewards/".length)}` : name,
     text(first),
     text(second),
-    signed(difference.value, text),
-    `${signed(difference.low, text)} … ${signed(difference.high, text)}`,
-    percent(probabilityHigher),
+    formatChange(difference.value, text),
+    `${formatChange(difference.low, text)} … ${formatChange(difference.high, text)}`,
+    formatPercent(probabilityHigher),
     pValue < 0.001 ? "< 0.001" : pValue.toFixed(3),
   ];
 }
@@ -40,23 +41,24 @@ const FEW = 20;
 function basis({ rows, clusters }: Comparison, resamples: number): string {
   const drawn = clusters === rows ? "" : `, drawn in ${clusters} groups that share a picture`;
   const few = clusters < FEW ? "; so few make the intervals too narrow" : "";
-  return `${rows} rows${drawn}; ${resamples} resamples${few}`;
+  return `${rows} ${rows === 1 ? "row" : "rows"}${drawn}; ${resamples} resamples${few}`;
 }
 
 function classLines(classes: readonly ClassComparison[], labels: readonly [string, string], top: number): string[] {
-  const changed = classes.filter(({ change }) => change !== 0);
+  const changed = classes.filter(({ change, nameChange }) => change !== 0 || nameChange !== 0);
   if (changed.length === 0) return ["no class has changed"];
-  const head = ["class", "rows", "reward", "", "right name", ""];
+  const { without, show } = shownNames(classes.map(({ name }) => name));
+  const head = [`class${without}`, "rows", "reward", "", "right name", ""];
   const below = ["", "", ...labels, ...labels];
   const lines = changed
     .slice(0, top)
     .map(({ name, rows, reward, rightName }) => [
-      excerpt(name, 40),
+      excerpt(show(name), 40),
       String(rows),
       reward === null ? "–" : reward.first.toFixed(3),
       reward === null ? "–" : reward.second.toFixed(3),
-      percent(rightName.first),
-      percent(rightName.second),
+      formatPercent(rightName.first),
+      formatPercent(rightName.second),
     ]);
   return [...formatTable([head, below, ...lines]), ...rest(changed.length, top, "classes")];
 }
@@ -68,16 +70,16 @@ function rowLines(
   top: number,
 ): string[] {
   const shown = onePerPicture(rows).slice(0, top);
-  const width = Math.max("expected".length, ...labels.map((label) => label.length));
+  const width = Math.max(...["expected", ...labels].map(columnsOf));
   const count = `${rows.length} ${rows.length === 1 ? "row is" : "rows are"} ${what}`;
   return [
     ...(shown.length === 0 ? [] : [""]),
     rows.length === 0 ? `no row is ${what}` : heading(count, shown.length, rows.length),
     ...shown.flatMap(({ id, question, solution, first, second, difference }) => [
-      `${id}  ${signed(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
-      `  ${"expected".padEnd(width)}  ${excerpt(expectedAnswer(solution), LINE)}`,
-      `  ${labels[0].padEnd(width)}  ${excerpt(first.completion, LINE)}`,
-      `  ${labels[1].padEnd(width)}  ${excerpt(second.completion, LINE)}`,
+      `${excerpt(id)}  ${formatChange(difference, (value) => value.toFixed(3))}  ${excerpt(question, LINE)}`,
+      `  ${padColumns("expected", width)}  ${excerpt(expectedAnswer(solution), LINE)}`,
+      `  ${padColumns(labels[0], width)}  ${excerpt(first.completion, LINE)}`,
+      `  ${padColumns(labels[1], width)}  ${excerpt(second.completion, LINE)}`,
     ]),
   ];
 }
@@ -98,7 +100,3 @@ function onePerPicture(rows: readonly ChangedRow[]): ChangedRow[] {
 
 /** Characters of an answer that are shown. */
 const LINE = 160;
-
-function signed(value: number, text: (value: number) => string): string {
-  return `${value < 0 ? "−" : "+"}${text(Math.abs(value))}`;
-}

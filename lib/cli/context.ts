@@ -8,7 +8,7 @@
  */
 export interface CliContext {
   readonly version: string;
-  /** Aborted by the first SIGINT or SIGTERM; pass it to every long call. A second SIGINT ends the process at once. */
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP; pass it to every long call. A second SIGINT ends the process at once. */
   readonly signal: AbortSignal;
   readonly stdout: Output;
   readonly stderr: Output;

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { type AnswersConfig, answersSchema, type EvalConfig, evalSchema } from "../config/eval-schema.js";
 import { addConfigFlags, readCommandConfig } from "../config/index.js";
-import { toKebab } from "../config/names.js";
 import type { Row } from "../data/datasets/index.js";
 import { usageError } from "../errors/index.js";
 import {
@@ -18,13 +17,13 @@ import {
   recordOf,
   scoresOf,
 } from "../eval/index.js";
-import { formatTable } from "../report/format.js";
+import { formatPercent, formatTable } from "../report/format.js";
 import { checkSeveralAnswers } from "../trainer/evaluation-sampling.js";
 import { analysisToJson } from "./analysis-json.js";
-import { classLines, confusionLines, numberLines, percent } from "./analysis-text.js";
+import { classLines, confusionLines, numberLines } from "./analysis-text.js";
 import type { CliContext } from "./context.js";
 import { printJson } from "./output.js";
-import { loadRows, loadScorer, runEvaluation } from "./run-evaluation.js";
+import { loadRows, loadScorer, refuseModelFlags, runEvaluation } from "./run-evaluation.js";
 import { scoresToFile } from "./summary.js";
 
 export function register(program: Command, context: CliContext): void {
@@ -68,7 +67,7 @@ async function ofModel(command: Command, context: CliContext): Promise<Analysed>
 
 /** Answers that are there already. */
 async function ofFile(file: string, command: Command, context: CliContext): Promise<Analysed> {
-  refuseOthers(file, command);
+  refuseModelFlags(command, Object.keys(answersSchema.shape), `the answers are those in ${file}`);
   const config: AnswersConfig = await readCommandConfig(command, answersSchema);
   const { dataset, imageFolders, classField } = config;
   if (classField !== undefined && dataset === undefined) {
@@ -77,17 +76,6 @@ async function ofFile(file: string, command: Command, context: CliContext): Prom
   const record = await readRecord(file);
   const rows = dataset === undefined ? [] : await loadRows({ dataset, imageFolders }, context, { checkImages: false });
   return analyse(record, config, classesOf(config, rows));
-}
-
-/** Flags that say how a model is evaluated would change nothing about answers that are there. */
-function refuseOthers(file: string, command: Command): void {
-  const known = [...Object.keys(answersSchema.shape), "json", "config", "set"];
-  const [other] = Object.keys(command.opts()).filter((name) => !known.includes(name));
-  if (other === undefined) return;
-  throw usageError(
-    `--${toKebab(other)} is about evaluating a model, but the answers are those in ${file}`,
-    "Leave out one of the two.",
-  );
 }
 
 /** Undefined: by the expected names. */
@@ -136,17 +124,19 @@ function print(analysed: Analysed, context: CliContext): void {
 function scoreLines(record: EvaluationRecord): string[] {
   const { metrics, answers } = record;
   const scores = scoresOf(answers);
-  const fixed = (value: number | null | undefined, digits: number) => (value ?? Number.NaN).toFixed(digits);
+  const fixed = (value: number | null | undefined, digits: number) =>
+    value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(digits);
   return formatTable([
     ["rows", String(rowsOf(record))],
     ["mean reward", fixed(scores.reward, 3)],
     ...(metrics.eval_reward_best === undefined ? [] : [["  best of each row", fixed(metrics.eval_reward_best, 3)]]),
-    ...Object.entries(metrics)
-      .filter(([name]) => name.startsWith("eval_rewards/"))
-      .map(([name, value]) => [`  ${name.slice("eval_rewards/".length).replace("/mean", "")}`, fixed(value, 3)]),
-    ["right name", percent(scores.nameAccuracy)],
-    ["right number", percent(scores.numberAccuracy)],
-    ["right format", percent(scores.formatRate)],
+    ...Object.entries(metrics).flatMap(([name, value]) => {
+      const reward = /^eval_rewards\/(.+)\/mean$/s.exec(name)?.[1];
+      return reward === undefined ? [] : [[`  ${reward}`, fixed(value, 3)]];
+    }),
+    ["right name", formatPercent(scores.nameAccuracy)],
+    ["right number", formatPercent(scores.numberAccuracy)],
+    ["right format", formatPercent(scores.formatRate)],
     ["tokens per answer", fixed(metrics["eval_completions/mean_length"], 1)],
   ]);
 }

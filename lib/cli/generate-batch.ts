@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { z } from "zod";
+import { holdManyPictures } from "../data/encode-rows.js";
 import { neighbours } from "../data/neighbours.js";
 import type { NativeCompletion } from "../engine/index.js";
 import { fromSystem, isAbort, VlmR1Error } from "../errors/index.js";
@@ -10,7 +11,7 @@ import { completionJson } from "./completion-json.js";
 import type { CliContext } from "./context.js";
 import { type GenerateConfig, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
-import { printJson, StatusLine, warn } from "./output.js";
+import { printJson, StatusLine, warn, writeAnswer } from "./output.js";
 import { linesOf, standardInput } from "./standard-input.js";
 
 const Pictures = z.union([z.string().min(1), z.array(z.string().min(1))], "expected a path or a list of paths");
@@ -31,8 +32,6 @@ interface Item {
 
 /** Prompts that the engine gets at once, over those that it answers at once, so that it has others to go on with. */
 const AHEAD = 4;
-/** Pictures of prompts that wait for their turn take no more than this, and what one prompt more has. */
-const WAITING_PICTURE_BYTES = 64 * 2 ** 20;
 
 /**
  * Answers the prompts of a JSONL file in their order, many at a time. An answer depends on its line, the line's number
@@ -70,6 +69,8 @@ async function openStream(path: string): Promise<Readable> {
 
 class Batch {
   private waiting: Item[] = [];
+  /** Lines of output for those that were refused, which have their turn behind the answers before them. */
+  private refusals: { place: number; record: object }[] = [];
   private answered = 0;
   private refused = 0;
   private readonly status: StatusLine;
@@ -94,7 +95,8 @@ class Batch {
       this.refuse({ place, id }, error);
     }
     const most = AHEAD * (this.config.maxNumSeqs || Number.POSITIVE_INFINITY);
-    if (this.waiting.length >= most || pictureBytes(this.waiting) >= WAITING_PICTURE_BYTES) await this.flush();
+    if (this.waiting.length === 0) this.printRefusals();
+    else if (this.waiting.length >= most || holdManyPictures(this.waiting)) await this.flush();
   }
 
   async finish(): Promise<void> {
@@ -122,6 +124,7 @@ class Batch {
     const items = this.waiting;
     this.waiting = [];
     for (const run of neighbours(items, ({ place }) => place)) await this.answer(run);
+    this.printRefusals();
   }
 
   /** Where the engine does not take one of several prompts, each is tried alone. */
@@ -155,7 +158,8 @@ class Batch {
     });
   }
 
-  private print({ id, prompt }: Item, completions: readonly NativeCompletion[]): void {
+  private print({ place, id, prompt }: Item, completions: readonly NativeCompletion[]): void {
+    this.printRefusals(place);
     const { context, opened, json } = this;
     for (const [index, completion] of completions.entries()) {
       const several = completions.length > 1;
@@ -164,7 +168,7 @@ class Batch {
       else {
         const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
         const which = several ? `, ${index + 1} of ${completions.length}` : "";
-        context.stdout.write(`--- ${id}${which}${cut}\n${record.text}\n`);
+        writeAnswer(context, `--- ${id}${which}${cut}\n${record.text}\n`);
       }
     }
   }
@@ -175,7 +179,13 @@ class Batch {
     this.refused += 1;
     this.status.clear();
     warn(context, `line ${place + 1} (${id}): ${error.message}`);
-    if (json) printJson(context, { id, error: { code: error.code, message: error.message } });
+    if (json) this.refusals.push({ place, record: { id, error: { code: error.code, message: error.message } } });
+  }
+
+  private printRefusals(before = Number.POSITIVE_INFINITY): void {
+    const due = this.refusals.filter(({ place }) => place < before);
+    this.refusals = this.refusals.filter(({ place }) => place >= before);
+    for (const { record } of due) printJson(this.context, record);
   }
 }
 
@@ -194,10 +204,4 @@ function parseQuestion(line: string): z.output<typeof Question> {
   const [{ path, message, input }] = result.error.issues as [z.core.$ZodIssue];
   const missing = input === undefined ? "is missing" : message;
   throw new VlmR1Error("ERR_DATA", `${path.join(".") || "the line"}: ${missing}`);
-}
-
-function pictureBytes(items: readonly Item[]): number {
-  let bytes = 0;
-  for (const { prompt } of items) for (const { pixelValues } of prompt.images) bytes += pixelValues.byteLength;
-  return bytes;
 }

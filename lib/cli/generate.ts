@@ -10,7 +10,7 @@ import type { CliContext } from "./context.js";
 import { answerFile } from "./generate-batch.js";
 import { checkModes, type GenerateConfig, generateSchema, samplingOf } from "./generate-options.js";
 import { type Opened, withModel } from "./open.js";
-import { printJson, StatusLine } from "./output.js";
+import { printJson, StatusLine, writeAnswer } from "./output.js";
 import { isTerminal, readStandardInput } from "./standard-input.js";
 
 export function register(program: Command, context: CliContext): void {
@@ -102,7 +102,7 @@ interface Request {
 /** Writes the one completion as it is drawn. When it is interrupted, what there is stays, and its line is ended. */
 async function streamText(request: Request): Promise<void> {
   const { opened, context } = request;
-  const writer = new AnswerWriter(opened.processor.tokenizer, (text) => context.stdout.write(text));
+  const writer = new AnswerWriter(opened.processor.tokenizer, (text) => writeAnswer(context, text));
   try {
     const [completion] = await sample(request, writer.report);
     writer.finish(completion?.tokens ?? new Int32Array());
@@ -154,5 +154,5 @@ function printText(
 ): void {
   const text = processor.tokenizer.decode(completion.tokens, { skipSpecialTokens: true });
   const cut = completion.finishReason === "length" ? " (cut at --max-new-tokens)" : "";
-  context.stdout.write(`--- ${index + 1} of ${total}${cut}\n${text}\n`);
+  writeAnswer(context, `--- ${index + 1} of ${total}${cut}\n${text}\n`);
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { isatty } from "node:tty";
 import { packageVersion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import { EXIT_INTERRUPTED, runProgram } from "./program.js";
@@ -6,8 +7,15 @@ import { isServing } from "./serving.js";
 
 const controller = new AbortController();
 
-function interrupt(name: "SIGINT" | "SIGTERM"): void {
-  if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+/** Asked now: of a terminal that is gone nobody knows that it was one. */
+const atTerminal = [0, 1, 2].some((stream) => isatty(stream));
+
+function interrupt(name: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
+  if (controller.signal.aborted) {
+    // The shell and the system may both tell of a terminal that was closed: nobody is impatient.
+    if (name === "SIGHUP") return;
+    process.exit(EXIT_INTERRUPTED);
+  }
   if (!isServing(controller.signal)) {
     process.stderr.write("\ninterrupted: finishing what must not be lost; once more to stop at once\n");
   }
@@ -16,10 +24,18 @@ function interrupt(name: "SIGINT" | "SIGTERM"): void {
 
 process.on("SIGINT", () => interrupt("SIGINT"));
 process.on("SIGTERM", () => interrupt("SIGTERM"));
+// The terminal was closed. Under `nohup`, whose mark Node takes away, no stream is one, and the command goes on.
+process.on("SIGHUP", () => {
+  if (atTerminal) interrupt("SIGHUP");
+});
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // So writing to a terminal fails that was closed; what must not be lost is still to be finished.
+  if (error.code !== "EIO") throw error;
+});
+process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EIO" && error.code !== "EPIPE") throw error;
 });
 
 process.exitCode = await runProgram(process.argv.slice(2), {

@@ -13,7 +13,7 @@ export class StatusLine {
 
   show(text: string): void {
     if (this.context.stderr.isTTY !== true) return;
-    this.context.stderr.write(`\r\x1b[2K${text.slice(0, (this.context.stderr.columns ?? 80) - 1)}`);
+    this.context.stderr.write(`\r\x1b[2K${text.slice(0, (this.context.stderr.columns || 80) - 1)}`);
     this.shown = true;
   }
 
@@ -21,6 +21,26 @@ export class StatusLine {
     if (this.shown) this.context.stderr.write("\r\x1b[2K");
     this.shown = false;
   }
+}
+
+/** On one line, and with nothing in it that colours a terminal or moves its cursor: what others sent, for a log. */
+export function escaped(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, codePoint);
+}
+
+/**
+ * Writes what a model said. A terminal does what control characters tell it, so they are shown there; a pipe or a file
+ * gets the text as it is.
+ */
+export function writeAnswer({ stdout }: CliContext, text: string): void {
+  stdout.write(stdout.isTTY === true ? text.replace(COMMANDING, codePoint) : text);
+}
+
+/** Line ends and tabs are text; marks that turn the direction of what follows show another text than there is. */
+const COMMANDING = /(?![\n\t])\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu;
+
+function codePoint(sign: string): string {
+  return `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 }
 
 export function warn(context: CliContext, message: string): void {

@@ -47,7 +47,8 @@ export async function runProgram(args: readonly string[], context: CliContext): 
   }
 }
 
-async function buildProgram(args: readonly string[], context: CliContext): Promise<Command> {
+/** All commands where `args` names none of them. */
+export async function buildProgram(args: readonly string[], context: CliContext): Promise<Command> {
   const program = new Command("vlmr1-native")
     .description("Fine-tune vision-language models with GRPO, without Python")
     .version(context.version)

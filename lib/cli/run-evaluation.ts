@@ -1,12 +1,15 @@
+import type { Command } from "commander";
 import type { EvalConfig } from "../config/eval-schema.js";
+import { toKebab } from "../config/names.js";
 import { describeProblem, loadConversations, type Row } from "../data/datasets/index.js";
 import { usageError } from "../errors/index.js";
-import { type EvaluatedAnswer, type Evaluation, evaluate, knownAnswers } from "../eval/index.js";
+import { type EvaluatedAnswer, type Evaluation, evaluate, knownAnswers, type RecordedAnswer } from "../eval/index.js";
 import { loadReward } from "../rewards/index.js";
 import { nameRewards } from "../rewards/named.js";
 import { Scorer } from "../rewards/score.js";
 import { evaluateOptionsOf } from "../trainer/evaluation-sampling.js";
 import { AnswersFile } from "./answers-file.js";
+import { answersOptions } from "./answers-options.js";
 import type { CliContext } from "./context.js";
 import { type OpenOptions, withModel } from "./open.js";
 import { StatusLine, warn } from "./output.js";
@@ -26,6 +29,14 @@ export async function loadRows(
   const { rows, problems } = await loadConversations(dataset, { imageFolders, checkImages, signal });
   for (const problem of problems) warn(context, `left out: ${describeProblem(problem)}`);
   return rows.slice(0, limit);
+}
+
+/** Flags that say how a model is evaluated would change nothing about answers that are there. */
+export function refuseModelFlags(command: Command, others: readonly string[], because: string): void {
+  const known = [...others, "json", "config", "set"];
+  const flag = Object.keys(command.opts()).find((name) => !known.includes(name));
+  if (flag === undefined) return;
+  throw usageError(`--${toKebab(flag)} is about evaluating a model, but ${because}`, "Leave out one of the two.");
 }
 
 /** What answers are judged by; made once for all models of a command. */
@@ -52,7 +63,7 @@ export interface EvaluationRun {
 export async function runEvaluation(run: EvaluationRun, context: CliContext): Promise<Evaluation> {
   const { model: options, config, rows, scorer, name } = run;
   const { signal } = context;
-  const { answers, known } = await openAnswers(run);
+  const { answers, known } = await openAnswers(run, context);
   const status = new StatusLine(context);
   const before = name === undefined ? "" : `${name}: `;
   try {
@@ -84,18 +95,21 @@ interface OpenAnswers {
   known?: Map<string, EvaluatedAnswer[]>;
 }
 
-async function openAnswers({ answers: path, resume, config, rows, scorer }: EvaluationRun): Promise<OpenAnswers> {
+async function openAnswers(run: EvaluationRun, context: CliContext): Promise<OpenAnswers> {
+  const { answers: path, resume, model, config, rows, scorer } = run;
   if (path === undefined) {
     if (resume !== true) return {};
     throw usageError("there is no file to go on with", "Give --answers too: what was written there goes on.");
   }
-  if (resume !== true) return { answers: await AnswersFile.at(path) };
+  const options = answersOptions(model, config);
+  if (resume !== true) return { answers: await AnswersFile.at(path, options) };
   const rewards = scorer.rewards.map(({ name }) => name);
   let known = new Map<string, EvaluatedAnswer[]>();
-  const answers = await AnswersFile.behind(path, (recorded) => {
+  const keep = (recorded: readonly RecordedAnswer[]) => {
     known = knownAnswers(recorded, rows, { rewards, numGenerations: config.numGenerationsEval });
     return [...known.values()].flat();
-  });
+  };
+  const answers = await AnswersFile.behind(path, options, keep, context);
   return { answers, known };
 }
 

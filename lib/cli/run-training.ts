@@ -3,6 +3,7 @@ import { isAbort } from "../errors/index.js";
 import { type EvaluationRecord, formatSample, pickSamples, recordOf, scoresOf, scoreTable } from "../eval/index.js";
 import { formatTable } from "../report/format.js";
 import { TerminalReporter } from "../report/index.js";
+import { readRunFile } from "../report/run-files.js";
 import {
   ADAPTER_FOLDER,
   type Checkpoint,
@@ -15,7 +16,7 @@ import type { CliContext } from "./context.js";
 import { keepDashboard } from "./keep-dashboard.js";
 import { printJson, shellQuote } from "./output.js";
 import { makeReport } from "./run-report.js";
-import { loadBefore, saveAfter, saveBefore, summaryOf, writeRunJson } from "./summary.js";
+import { loadBefore, saveAfter, saveBefore, saveSummary, summaryOf } from "./summary.js";
 
 export interface RunOptions {
   /** Print the summary as JSON in place of tables. */
@@ -37,6 +38,8 @@ export async function runTraining(options: TrainerOptions, context: CliContext, 
     for await (const _step of trainer.run({ signal }));
     const after = before === undefined ? undefined : recordOf(await trainer.evaluate({ signal }));
     await finish(trainer, before, after, context, run);
+    // Stopped, as on its dashboard: it has ended in good order, but not at its end.
+    if ((await readRunFile(trainer.outputDir))?.status === "interrupted") await sayHowToGoOn(trainer, context, run);
     await makeReport(trainer, context);
     await keepDashboard(trainer, context);
   } catch (error) {
@@ -80,7 +83,7 @@ async function finish(
   const [scoresBefore, scoresAfter] = [scoresOf(before.answers), scoresOf(after.answers)];
   const summary = summaryOf(scoresBefore, scoresAfter, state);
   await saveAfter(trainer.outputDir, after);
-  await writeRunJson(trainer.outputDir, "summary.json", summary);
+  await saveSummary(trainer.outputDir, summary);
   if (run.json) {
     printJson(context, summary);
     return;

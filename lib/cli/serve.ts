@@ -5,7 +5,8 @@ import { VlmR1Error } from "../errors/index.js";
 import { type RequestRecord, serve } from "../serve/index.js";
 import type { CliContext } from "./context.js";
 import { showFetching } from "./fetching.js";
-import { printJson, warn } from "./output.js";
+import { escaped, printJson, warn } from "./output.js";
+import { untilInterrupted } from "./serving.js";
 
 export function register(program: Command, context: CliContext): void {
   const command = program
@@ -36,6 +37,9 @@ async function runServer(config: ServeConfig, json: boolean, context: CliContext
   const { url, port, model } = server;
   if (json) printJson(context, { url, port, model });
   context.stderr.write(`serving ${model} at ${url}; Ctrl-C ends it\n`);
+  await untilInterrupted(context);
+  const patience = `requests under way have ${config.shutdownTimeout} seconds`;
+  context.stderr.write(`\nending: ${patience}; Ctrl-C once more ends them now\n`);
   await server.closed;
 }
 
@@ -50,13 +54,8 @@ function logLine({
 }: RequestRecord): string {
   const seconds = (milliseconds / 1000).toFixed(2);
   const tokens = promptTokens === 0 ? "" : `, ${promptTokens} + ${completionTokens} tokens`;
-  const why = message === undefined ? "" : `: ${plain(message)}`;
-  return `${method} ${plain(path)} ${status} ${seconds} s${tokens}${why}`;
-}
-
-/** What a client sent must not write lines of its own into the log, nor colour them. */
-function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (sign) => `\\u{${sign.codePointAt(0)!.toString(16)}}`);
+  const why = message === undefined ? "" : `: ${escaped(message)}`;
+  return `${method} ${escaped(path)} ${status} ${seconds} s${tokens}${why}`;
 }
 
 const ADVICE: Readonly<Record<string, string>> = {
@@ -64,7 +63,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 function logError(error: unknown, context: CliContext): void {
-  const message = plain(error instanceof Error ? error.message : String(error));
+  const message = escaped(error instanceof Error ? error.message : String(error));
   const known = error instanceof VlmR1Error;
   warn(context, `a request failed: ${known ? `[${error.code}] ${message}${ADVICE[error.code] ?? ""}` : message}`);
 }

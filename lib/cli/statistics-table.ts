@@ -1,8 +1,10 @@
 import type { DataStatistics, Histogram } from "../data/statistics.js";
-import { formatTable } from "../report/format.js";
+import { excerpt, formatTable } from "../report/format.js";
 
 /** Names that are printed. */
 const COMMON = 8;
+/** Characters of a name. */
+const NAME = 30;
 /** Characters of the longest bar. */
 const BAR = 40;
 
@@ -15,7 +17,7 @@ export function statisticsLines(statistics: DataStatistics): string[] {
     ["different questions", String(questions)],
     ["different answers", String(answers)],
   ];
-  const common = commonAnswers.slice(0, COMMON).map(({ name, count }) => `${short(name)} (${count})`);
+  const common = commonAnswers.slice(0, COMMON).map(({ name, count }) => `${excerpt(name, NAME)} (${count})`);
   return [
     ...formatTable(counts),
     ...(common.length === 0 ? [] : [`most frequent answers: ${common.join(", ")}`]),
@@ -23,11 +25,6 @@ export function statisticsLines(statistics: DataStatistics): string[] {
     ...histogramLines("characters of a question", statistics.questionLength),
     ...histogramLines("characters of an answer", statistics.answerLength),
   ];
-}
-
-function short(name: string): string {
-  const characters = [...name];
-  return characters.length > 30 ? `${characters.slice(0, 29).join("")}…` : name;
 }
 
 /** A line per bar: from its lower edge on. */

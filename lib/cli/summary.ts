@@ -1,7 +1,8 @@
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import { type EvaluationRecord, type HeldOutScores, readRecord } from "../eval/index.js";
+import { replaceJson } from "../files/index.js";
+import { AFTER_FILE, BEFORE_FILE, SUMMARY_FILE } from "../report/run-files.js";
 import type { TrainerState } from "../trainer/index.js";
 import type { CliContext } from "./context.js";
 import { warn } from "./output.js";
@@ -36,21 +37,13 @@ export function summaryOf(before: HeldOutScores, after: HeldOutScores, state: Re
   };
 }
 
-export async function writeRunJson(folder: string, name: string, value: unknown): Promise<void> {
-  const path = join(folder, name);
-  try {
-    await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
-  } catch (error) {
-    throw fromSystem(error, "write", path);
-  }
+export async function saveSummary(folder: string, summary: Summary): Promise<void> {
+  await replaceJson(join(folder, SUMMARY_FILE), summary);
 }
-
-export const BEFORE_FILE = "before.json";
-export const AFTER_FILE = "after.json";
 
 /** The evaluation before the first step is kept, so that a resumed run can still compare with it. */
 export async function saveBefore(folder: string, record: EvaluationRecord): Promise<void> {
-  await writeRunJson(folder, BEFORE_FILE, record);
+  await replaceJson(join(folder, BEFORE_FILE), record);
 }
 
 /**
@@ -70,5 +63,5 @@ export async function loadBefore(folder: string, context: CliContext): Promise<E
 
 /** The evaluation of the trained model, for reports that compare answer by answer. */
 export async function saveAfter(folder: string, record: EvaluationRecord): Promise<void> {
-  await writeRunJson(folder, AFTER_FILE, record);
+  await replaceJson(join(folder, AFTER_FILE), record);
 }

@@ -64,7 +64,9 @@ export const evalSchema = z
     answers: z
       .string()
       .optional()
-      .describe("write every answer with its scores to this file, as JSONL, as soon as it is there"),
+      .describe(
+        "write every answer with its scores to this file, as JSONL, as they come; options go to FILE.options.json",
+      ),
     ...resumeField,
     ...tableFields,
     ...profileField(),

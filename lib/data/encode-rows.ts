@@ -30,6 +30,16 @@ export function isRowError(error: unknown): error is VlmR1Error {
   return error instanceof VlmR1Error && ROW_ERRORS.has(error.code);
 }
 
+/** Bytes of pixels. */
+const MANY = 64 * 2 ** 20;
+
+/** Whether prompts that wait for their turn hold so many pictures that they are to be answered before more are read. */
+export function holdManyPictures(waiting: Iterable<{ prompt: Prompt }>): boolean {
+  let bytes = 0;
+  for (const { prompt } of waiting) for (const { pixelValues } of prompt.images) bytes += pixelValues.byteLength;
+  return bytes >= MANY;
+}
+
 /** Makes prompts of rows. A row with a bad picture or too many tokens is left out and told. */
 export async function encodeRows(
   processor: Processor,

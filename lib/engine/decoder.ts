@@ -15,7 +15,7 @@ export class Decoder {
     return this.native === undefined;
   }
 
-  /** Queues requests. One that cannot be decoded rejects all of them with `ERR_TOKENS` or `ERR_ARGUMENT`. */
+  /** Queues requests. One that cannot be decoded rejects all of them with `ERR_TOKENS`, `ERR_SHAPE` or `ERR_ARGUMENT`. */
   async add(requests: readonly DecodeRequest[], { signal }: CallOptions = {}): Promise<void> {
     const native = this.open("add");
     const bare = requests.map((request) => {

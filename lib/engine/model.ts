@@ -133,7 +133,7 @@ export class Model {
 
   /**
    * A decoder of this model, for requests that come while others are answered. `maxRows` (0, or not given: no limit)
-   * bounds how many are under way at once. Dispose it before the model.
+   * bounds how many are under way at once. It keeps the model's memory until it is disposed too, or the model is.
    */
   openDecoder({ maxRows = 0, adapter = "on" }: { maxRows?: number; adapter?: AdapterUse } = {}): Decoder {
     const native = this.open("openDecoder");

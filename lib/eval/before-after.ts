@@ -1,13 +1,12 @@
 import { basename, dirname } from "node:path";
+import { excerpt, formatChange, formatPercent } from "../report/format.js";
 import { expectedAnswer } from "../rewards/answer.js";
 import type { HeldOutScores } from "./metrics.js";
 import type { EvaluationRecord, RecordedAnswer } from "./record.js";
 
 /** Rows of a table: what is scored, before, after, change. */
 export function scoreTable(before: HeldOutScores, after: HeldOutScores): string[][] {
-  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
-  const points = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)} %`;
-  const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+  const fixed = (value: number) => value.toFixed(3);
   const shares = [
     ["right name", before.nameAccuracy, after.nameAccuracy],
     ["right number", before.numberAccuracy, after.numberAccuracy],
@@ -15,8 +14,13 @@ export function scoreTable(before: HeldOutScores, after: HeldOutScores): string[
   ] as const;
   return [
     ["held-out", "before", "after", "change"],
-    ["mean reward", before.reward.toFixed(3), after.reward.toFixed(3), signed(after.reward - before.reward)],
-    ...shares.map(([name, from, to]) => [name, percent(from), percent(to), points(to - from)]),
+    ["mean reward", fixed(before.reward), fixed(after.reward), formatChange(after.reward - before.reward, fixed)],
+    ...shares.map(([name, from, to]) => [
+      name,
+      formatPercent(from),
+      formatPercent(to),
+      formatChange(to - from, formatPercent),
+    ]),
   ];
 }
 
@@ -63,13 +67,9 @@ function firstAnswers({ answers }: EvaluationRecord): RecordedAnswer[] {
 /** A few lines per question. */
 export function formatSample({ picture, question, expected, before, after }: Sample): string[] {
   return [
-    `${picture}  ${question}`,
-    `  expected  ${oneLine(expected)}`,
-    `  before    ${oneLine(before)}`,
-    `  after     ${oneLine(after)}`,
+    `${picture}  ${excerpt(question)}`,
+    `  expected  ${excerpt(expected)}`,
+    `  before    ${excerpt(before)}`,
+    `  after     ${excerpt(after)}`,
   ];
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ⏎ ") || "(nothing)";
 }

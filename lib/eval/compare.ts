@@ -4,7 +4,7 @@ import { type PairedRow, pairRows, pictureClusters } from "./analysis/pair-rows.
 import { mean } from "./analysis/statistics.js";
 import type { EvaluationRecord, RecordedAnswer } from "./record.js";
 
-export interface CompareOptions extends Pick<BootstrapOptions, "seed" | "resamples"> {
+export interface CompareOptions extends Pick<BootstrapOptions, "seed" | "resamples" | "signal"> {
   /** "first" and "second" unless given. */
   labels?: [string, string] | undefined;
   /** What is drawn together: rows that share a picture, or each row for itself; "picture" unless given. */
@@ -34,6 +34,8 @@ export interface ClassComparison {
   rightName: { first: number; second: number };
   /** Sum over the class's rows of the change of the reward, where there is one, else of the share of right names. */
   change: number;
+  /** Sum over the class's rows of the change of the share of right names, which may change while the reward stays. */
+  nameChange: number;
 }
 
 /** A row whose reward is another; null rewards are compared with nothing. */
@@ -61,7 +63,7 @@ export interface Comparison {
   /** What makes the numbers less comparable than they look, as sentences. */
   notes: string[];
   scores: ScoreComparison[];
-  /** Those with the largest change first. */
+  /** Those with the largest change first; of equal ones those whose right names changed most. */
   classes: ClassComparison[];
   /** Rows whose reward rose, the largest rise first. */
   improved: ChangedRow[];
@@ -72,27 +74,28 @@ export interface Comparison {
 /**
  * Two evaluations of the same data set, row by row: before and after, or of two models. Rows are paired by their ids.
  * The items of `scores` are what `HeldOut.scores` of a report's page holds, and more. Throws `ERR_DATA` where the two
- * are of different data. Takes about 10 ns per cluster, resample and score.
+ * are of different data. Takes about 10 ns per cluster, resample and score that differs; the event loop goes on meanwhile.
  */
-export function compareRecords(
+export async function compareRecords(
   first: EvaluationRecord,
   second: EvaluationRecord,
-  { labels = ["first", "second"], cluster = "picture", classOf = expectedName, seed, resamples }: CompareOptions = {},
-): Comparison {
+  { labels = ["first", "second"], cluster = "picture", classOf = expectedName, ...bootstrap }: CompareOptions = {},
+): Promise<Comparison> {
   const { rows, onlyFirst, onlySecond } = pairRows(first, second);
   const clusters = cluster === "picture" ? pictureClusters(rows) : rows.map((_, row) => row);
   const names = [rewardNames(first), rewardNames(second)] as const;
   const changed = rows.flatMap(changedRow);
+  const scores: ScoreComparison[] = [];
+  for (const score of scoresIn(names[0].filter((name) => names[1].includes(name))))
+    scores.push(...(await compareScore(score, rows, { ...bootstrap, clusters })));
   return {
     labels,
     rows: rows.length,
     clusters: new Set(clusters).size,
     onlyFirst,
     onlySecond,
-    notes: notesOf(labels, names),
-    scores: scoresIn(names[0].filter((name) => names[1].includes(name))).flatMap((score) =>
-      compareScore(score, rows, { seed, resamples, clusters }),
-    ),
+    notes: [...rewardNotes(labels, names), ...questionNotes(rows)],
+    scores,
     classes: compareClasses(rows, classOf),
     improved: changed.filter(({ difference }) => difference > 0).sort((a, b) => b.difference - a.difference),
     worsened: changed.filter(({ difference }) => difference < 0).sort((a, b) => a.difference - b.difference),
@@ -122,7 +125,11 @@ function scoresIn(rewards: readonly string[]): Score[] {
 }
 
 /** None where no row has the score in both. */
-function compareScore(score: Score, rows: readonly PairedRow[], options: BootstrapOptions): ScoreComparison[] {
+async function compareScore(
+  score: Score,
+  rows: readonly PairedRow[],
+  options: BootstrapOptions,
+): Promise<ScoreComparison[]> {
   const [first, second, clusters]: [number[], number[], number[]] = [[], [], []];
   for (const [index, row] of rows.entries()) {
     const [one, two] = [rowScore(row.first, score), rowScore(row.second, score)];
@@ -132,7 +139,7 @@ function compareScore(score: Score, rows: readonly PairedRow[], options: Bootstr
     clusters.push(options.clusters?.[index] ?? index);
   }
   if (first.length === 0) return [];
-  const difference = pairedBootstrap(first, second, { ...options, clusters });
+  const difference = await pairedBootstrap(first, second, { ...options, clusters });
   const { name, unit } = score;
   return [{ name, unit, first: mean(first), second: mean(second), rows: first.length, ...difference }];
 }
@@ -146,23 +153,36 @@ function rowScore(answers: readonly RecordedAnswer[], { of }: Score): number | n
 function compareClasses(rows: readonly PairedRow[], classOf: ClassOf): ClassComparison[] {
   const classes = [...groupBy(rows, ({ first }) => classOf(first[0] as RecordedAnswer))].map(([name, own]) => {
     const [rightName, reward] = [pairedMeans(own, RIGHT_NAME), pairedMeans(own, REWARD)];
-    const { first, second, count } = reward ?? rightName ?? { first: 0, second: 0, count: 0 };
     return {
       name,
       rows: own.length,
       reward: reward === null ? null : { first: reward.first, second: reward.second },
       rightName: { first: rightName?.first ?? 0, second: rightName?.second ?? 0 },
-      change: count * (second - first),
+      change: sumOfChange(reward ?? rightName),
+      nameChange: sumOfChange(rightName),
     };
   });
-  return classes.sort((a, b) => Math.abs(b.change) - Math.abs(a.change) || compareText(a.name, b.name));
+  return classes.sort(
+    (a, b) =>
+      Math.abs(b.change) - Math.abs(a.change) ||
+      Math.abs(b.nameChange) - Math.abs(a.nameChange) ||
+      compareText(a.name, b.name),
+  );
+}
+
+interface PairedMeans {
+  first: number;
+  second: number;
+  /** Rows. */
+  count: number;
+}
+
+function sumOfChange(means: PairedMeans | null): number {
+  return means === null ? 0 : means.count * (means.second - means.first);
 }
 
 /** Means over the rows that have the score in both, and how many these are; null where none has. */
-function pairedMeans(
-  rows: readonly PairedRow[],
-  score: Score,
-): { first: number; second: number; count: number } | null {
+function pairedMeans(rows: readonly PairedRow[], score: Score): PairedMeans | null {
   const pairs = rows.flatMap(({ first, second }) => {
     const [one, two] = [rowScore(first, score), rowScore(second, score)];
     return one === null || two === null ? [] : [[one, two] as const];
@@ -193,10 +213,19 @@ function rewardNames({ answers }: EvaluationRecord): string[] {
   return [...new Set(answers.flatMap(({ rewards }) => Object.keys(rewards)))];
 }
 
-function notesOf(labels: readonly [string, string], [one, two]: readonly [string[], string[]]): string[] {
+function rewardNotes(labels: readonly [string, string], [one, two]: readonly [string[], string[]]): string[] {
   if (one.length === two.length && one.every((name) => two.includes(name))) return [];
   const list = (names: readonly string[]) => names.join(", ") || "no rewards";
   return [
     `"reward" is the sum of other rewards: ${labels[0]} was judged by ${list(one)}; ${labels[1]} by ${list(two)}`,
   ];
+}
+
+function questionNotes(rows: readonly PairedRow[]): string[] {
+  const questionOf = ([answer]: readonly RecordedAnswer[]) => answer?.question;
+  const others = rows.filter(({ first, second }) => questionOf(first) !== questionOf(second));
+  const [example] = others;
+  return example === undefined
+    ? []
+    : [`${others.length} of ${rows.length} rows were asked another question in the other evaluation: ${example.id} …`];
 }

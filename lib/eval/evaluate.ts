@@ -1,5 +1,5 @@
 import type { Row } from "../data/datasets/index.js";
-import { type EncodedRow, encodeRows, type RowFailure } from "../data/encode-rows.js";
+import { type EncodedRow, encodeRows, holdManyPictures, type RowFailure } from "../data/encode-rows.js";
 import { neighbours } from "../data/neighbours.js";
 import type { GenerateOptions, Model, NativeCompletion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
@@ -82,9 +82,6 @@ export function rowsPerCall(batchSize: number): number {
   return 4 * batchSize;
 }
 
-/** Pictures of rows that wait for their turn take no more than this, and what one batch more has. */
-const WAITING_PICTURE_BYTES = 64 * 2 ** 20;
-
 /** A row that can be used, and its place in the data, which names its random stream. */
 interface PlacedRow extends EncodedRow {
   place: number;
@@ -104,7 +101,7 @@ export async function evaluate(parts: EvaluateParts, options: EvaluateOptions): 
     waiting.push(...(await encode(parts, { rows: batch, start }, options, failures.rows)));
     const end = start + batch.length;
     const full = waiting.length + options.batchSize > rowsPerCall(options.batchSize);
-    if (!full && end < rows.length && pictureBytes(waiting) < WAITING_PICTURE_BYTES) continue;
+    if (!full && end < rows.length && !holdManyPictures(waiting)) continue;
     const onProgress = (left: number) => options.onProgress?.((end - left) / rows.length);
     if (waiting.length > 0) {
       const batchAnswers = await answer(parts, waiting, { ...options, onProgress }, failures.rewards);
@@ -151,12 +148,6 @@ async function encode(
   return result.encoded.flatMap((row, index) =>
     row === undefined ? [] : [{ ...row, place: placed[index]?.place as number }],
   );
-}
-
-function pictureBytes(rows: readonly EncodedRow[]): number {
-  let bytes = 0;
-  for (const { prompt } of rows) for (const { pixelValues } of prompt.images) bytes += pixelValues.byteLength;
-  return bytes;
 }
 
 interface AnswerOptions extends Omit<EvaluateOptions, "onProgress"> {

@@ -16,7 +16,7 @@ export {
   evaluate,
   rowsPerCall,
 } from "./evaluate.js";
-export { type KnownAnswersOptions, knownAnswers } from "./known-answers.js";
+export { knownAnswers } from "./known-answers.js";
 export { recordedAnswer, recordOf } from "./make-record.js";
 export { evaluationMetricNames, type HeldOutScores, scoresOf } from "./metrics.js";
 export { parseRecord, readRecord } from "./read-record.js";

@@ -1,8 +1,8 @@
 import type { Row } from "../data/datasets/index.js";
+import { questionOf } from "../data/text/question.js";
 import { VlmR1Error } from "../errors/index.js";
 import { groupBy } from "./analysis/by-class.js";
 import type { EvaluatedAnswer } from "./evaluate.js";
-import { questionOf } from "./make-record.js";
 import type { RecordedAnswer } from "./record.js";
 
 export interface KnownAnswersOptions {
@@ -15,7 +15,7 @@ export interface KnownAnswersOptions {
 /**
  * The answers that an evaluation which was interrupted gave already, by the rows' ids, for `evaluate` to go on with. A row
  * that has too few of them is left out: it is answered again. Throws `ERR_DATA` where they are of another evaluation:
- * other rows, questions, solutions, rewards, or more answers per row. Of which model they are they do not say.
+ * other rows, questions, solutions, rewards, or more answers per row. Of which model they are is for the caller to know.
  */
 export function knownAnswers(
   recorded: readonly RecordedAnswer[],

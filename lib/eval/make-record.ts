@@ -1,4 +1,4 @@
-import type { Row } from "../data/datasets/index.js";
+import { questionOf } from "../data/text/question.js";
 import type { EvaluatedAnswer, Evaluation } from "./evaluate.js";
 import type { EvaluationRecord, RecordedAnswer } from "./record.js";
 
@@ -42,11 +42,4 @@ export function recordedAnswer({
     tokens,
     finish_reason: finishReason,
   };
-}
-
-/** The text of the last message. */
-export function questionOf({ messages }: Row): string {
-  const content = messages.at(-1)?.content ?? "";
-  if (typeof content === "string") return content;
-  return content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }

@@ -88,6 +88,8 @@ function average(values: readonly (number | null)[]): number {
 /** The sample's standard deviation (n − 1), as torch's; NaN of fewer than two values. */
 function deviation(values: readonly (number | null)[]): number {
   const present = values.filter((value) => value !== null);
+  // Of none the formula would say −0 / −1.
+  if (present.length < 2) return Number.NaN;
   const mean = average(present);
   return Math.sqrt(present.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (present.length - 1));
 }

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fromSystem } from "../errors/index.js";
+import { makeFolder } from "./make-folder.js";
 
 /** In front of the name of a file or folder that is being written. */
 export const UNFINISHED = ".writing-";
@@ -26,7 +27,7 @@ export async function replaceFile(
 ): Promise<void> {
   const beside = pathBeside(path);
   try {
-    await mkdir(dirname(beside), { recursive: true });
+    await makeFolder(dirname(beside));
     const file = await open(beside, FRESH);
     try {
       await write(file);
@@ -38,4 +39,13 @@ export async function replaceFile(
     await rm(beside, { force: true }).catch(() => undefined);
     throw fromSystem(error, what, path, hint);
   }
+}
+
+/** The same with a value as JSON, for people to read too. */
+export async function replaceJson(
+  path: string,
+  value: unknown,
+  about: { what: string; hint?: string } = { what: "write" },
+): Promise<void> {
+  await replaceFile(path, about, (file) => file.writeFile(`${JSON.stringify(value, null, 2)}\n`));
 }

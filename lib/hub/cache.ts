@@ -1,7 +1,8 @@
-import { copyFile, link, mkdir, readFile, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import { copyFile, link, readFile, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { getRepoFolderName } from "@huggingface/hub";
 import { fromSystem } from "../errors/index.js";
+import { makeFolder } from "../files/index.js";
 import {
   ADAPTER_FILE,
   INDEX_FILE,
@@ -47,7 +48,7 @@ export class RepositoryCache {
   async setRef(revision: string, commit: string): Promise<void> {
     if (revision === commit || (await this.commitOf(revision)) === commit) return;
     const path = join(this.folder, "refs", revision);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await replace(path, (beside) => writeFile(beside, commit));
   }
 
@@ -64,7 +65,7 @@ export class RepositoryCache {
   async link(commit: string, file: RemoteFile): Promise<void> {
     if (await this.holds(commit, file)) return;
     const path = join(this.snapshot(commit), file.path);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const blob = this.blob(file);
     await replace(path, async (beside) => {
       try {

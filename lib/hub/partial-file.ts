@@ -1,8 +1,9 @@
 import { createHash, type Hash, randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { fromSystem, throwIfAborted } from "../errors/index.js";
+import { makeFolder } from "../files/index.js";
 import type { RemoteFile } from "./files.js";
 
 /** Not the name that Python's library uses: older versions of it append to that file. */
@@ -41,7 +42,7 @@ export class PartialFile {
     const path = `${blob}${MARK}-${HOST}-${process.pid}-${randomBytes(4).toString("hex")}${ENDING}`;
     owned.add(path);
     try {
-      await mkdir(dirname(blob), { recursive: true });
+      await makeFolder(dirname(blob));
       await takeOver(blob, path);
       // "a+" makes the file where there is none, and never cuts one.
       await (await open(path, "a+")).close();

@@ -1,6 +1,7 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem, throwIfAborted, VlmR1Error } from "../errors/index.js";
+import { makeFolder } from "../files/index.js";
 import { fetchBlob } from "./blob.js";
 import { RepositoryCache } from "./cache.js";
 import { HubClient, type Listener } from "./client.js";
@@ -102,7 +103,7 @@ class Download {
 
   private async makeFolder(): Promise<void> {
     try {
-      await mkdir(this.cache.blobs, { recursive: true });
+      await makeFolder(this.cache.blobs);
     } catch (error) {
       throw fromSystem(error, "make the folder", this.cache.blobs, CACHE_HINT);
     }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { imageSize } from "../processing/image.js";
+import { imageSize, MAX_DECODED_PIXELS } from "../processing/image.js";
 import { loadSharp } from "../processing/sharp.js";
 import type { PictureStore } from "./page-run.js";
 
@@ -13,8 +13,6 @@ export interface ThumbnailOptions {
 
 /** Larger files are not read for a thumbnail. */
 const MOST_BYTES = 64 * 2 ** 20;
-/** As for training: what claims to be larger is taken for an attack on memory. */
-const MOST_PIXELS = 178_956_970;
 
 /** Holds pictures as small data: URLs, each once by its content. Its keys are numbers of the page's list. */
 export class EmbeddedPictures implements PictureStore {
@@ -58,7 +56,7 @@ async function thumbnailUrl(path: string, { side, quality }: ThumbnailOptions): 
     // Turns down what is no picture of a known format, above all what would be drawn by a renderer.
     await imageSize(bytes);
     const sharp = await loadSharp();
-    const small = await sharp(bytes, { limitInputPixels: MOST_PIXELS })
+    const small = await sharp(bytes, { limitInputPixels: MAX_DECODED_PIXELS })
       .autoOrient()
       .resize(side, side, { fit: "inside", withoutEnlargement: true })
       .flatten({ background: "white" })

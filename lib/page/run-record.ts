@@ -86,7 +86,7 @@ export async function readRunRecord(folder: string, options: ReadOptions): Promi
   const before = await attempt(BEFORE_FILE, readRecord);
   const environment = await attempt(ENVIRONMENT_FILE, (path) => readJson(path, EnvironmentSchema));
   const after = await attempt(AFTER_FILE, (path) => readAfter(path, environment));
-  const comparison = await attempt(AFTER_FILE, async () => compared({ before, after }));
+  const comparison = await attempt(AFTER_FILE, () => compared({ before, after }, signal));
   const completions = await readCompletions(join(folder, COMPLETIONS_FILE), options.completions);
   const data = await attempt(DATA_FILE, (path) => readJson(path, DataStatisticsSchema));
   const step = metrics.steps.lastStep;
@@ -115,9 +115,9 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
-function compared({ before, after }: Records): Comparison | undefined {
+async function compared({ before, after }: Records, signal: AbortSignal | undefined): Promise<Comparison | undefined> {
   if (before === undefined || after === undefined) return undefined;
-  return compareRecords(before, after, { labels: ["before", "after"] });
+  return compareRecords(before, after, { labels: ["before", "after"], signal });
 }
 
 /** Also that what is called as its files are is none that would be waited for without end, such as a pipe. */

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Sharp } from "sharp";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { pictureFormat } from "./picture-format.js";
 import { loadSharp } from "./sharp.js";
 
 /** A picture's file, or its encoded bytes. */
@@ -24,7 +25,7 @@ export interface RgbImage {
 }
 
 /** As Pillow: what claims to be larger is taken for an attack on memory. */
-const MAX_DECODED_PIXELS = 178_956_970;
+export const MAX_DECODED_PIXELS = 178_956_970;
 
 /**
  * Decodes a JPEG, PNG, WebP, GIF, TIFF or AVIF picture to the pixels that Pillow gives: the colour profile is ignored,
@@ -107,15 +108,11 @@ function unsupported(name: string, format: string): VlmR1Error {
   });
 }
 
-/** How files of the known formats begin. */
-const BEGINNINGS = /^(\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi[fs])/s;
-
 function decodeError(error: unknown, bytes: Uint8Array, name: string): VlmR1Error {
   if (error instanceof VlmR1Error) return error;
   const message = error instanceof Error ? error.message : String(error);
   const options = { cause: error };
-  const known = BEGINNINGS.test(Buffer.from(bytes.subarray(0, 16)).toString("latin1"));
-  if (/unsupported image format/i.test(message) && !known) {
+  if (/unsupported image format/i.test(message) && pictureFormat(bytes) === undefined) {
     return new VlmR1Error("ERR_IMAGE", `${name}: not a picture in a known format`, { ...options, hint: FORMATS });
   }
   if (/pixel limit/i.test(message)) {

@@ -1,8 +1,9 @@
-import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
+import { copyFile, readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { SaveDType } from "../engine/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
+import { makeFolder } from "../files/index.js";
 import { withDtype } from "./config-dtype.js";
 import { readJson } from "./json-file.js";
 import { loadImageSettings } from "./preprocessor-config.js";
@@ -64,7 +65,7 @@ export async function prepareModelFolder(options: ModelFolderOptions): Promise<s
 export async function copyModelFiles(from: string, to: string): Promise<void> {
   if (resolve(from) === resolve(to)) return;
   try {
-    await mkdir(to, { recursive: true });
+    await makeFolder(to);
   } catch (error) {
     throw fromSystem(error, "make the folder", to);
   }
@@ -72,7 +73,7 @@ export async function copyModelFiles(from: string, to: string): Promise<void> {
   const wanted = names.filter((name) => TOKENIZER_FILES.includes(name) || TEMPLATE_FILE.test(name));
   for (const name of wanted) await copyFile(join(from, name), join(to, name));
   if (!names.includes(TEMPLATE_FOLDER)) return;
-  await mkdir(join(to, TEMPLATE_FOLDER), { recursive: true });
+  await makeFolder(join(to, TEMPLATE_FOLDER));
   for (const name of await readdir(join(from, TEMPLATE_FOLDER))) {
     if (name.endsWith(".jinja")) await copyFile(join(from, TEMPLATE_FOLDER, name), join(to, TEMPLATE_FOLDER, name));
   }

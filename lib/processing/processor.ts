@@ -229,9 +229,18 @@ function resizedSize(source: ImageSource, width: number, height: number, images:
 
 async function fileKey(path: string): Promise<string> {
   try {
-    const { mtimeMs, size } = await stat(path);
+    const found = await stat(path);
+    // Reading a pipe waits for whoever writes to it, and cannot be broken off; a device may have no end.
+    if (!found.isFile() && !found.isDirectory()) throw notAFile(path);
+    const { mtimeMs, size } = found;
     return `${path}\0${mtimeMs}\0${size}`;
   } catch (error) {
     throw fromSystem(error, "read the picture", path);
   }
+}
+
+function notAFile(path: string): VlmR1Error {
+  return new VlmR1Error("ERR_IMAGE", `${path}: it is a pipe or a device, not a file`, {
+    hint: "Write the picture to a file first.",
+  });
 }

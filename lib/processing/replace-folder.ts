@@ -1,7 +1,7 @@
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { pathBeside } from "../files/index.js";
+import { makeFolder, pathBeside } from "../files/index.js";
 
 const INDEX = "model.safetensors.index.json";
 const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
@@ -15,7 +15,7 @@ export async function replaceFolder(target: string, write: (folder: string) => P
   const beside = pathBeside(path);
   try {
     await rm(beside, { recursive: true, force: true });
-    await mkdir(beside, { recursive: true });
+    await makeFolder(beside);
     await write(beside);
     await syncFolder(beside);
   } catch (error) {
@@ -35,7 +35,7 @@ export async function requireWritable(target: string): Promise<void> {
   const beside = pathBeside(target);
   try {
     await namesIn(target);
-    await mkdir(beside, { recursive: true });
+    await makeFolder(beside);
     await rm(beside, { recursive: true, force: true });
   } catch (error) {
     throw fromSystem(error, "write the folder", target);

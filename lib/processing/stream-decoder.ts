@@ -61,7 +61,8 @@ function byteTable(): Map<string, number> {
   return table;
 }
 
-function tokenBytes(token: string): Uint8Array {
+/** What a token of a byte-level vocabulary stands for: whole characters, or parts of them. */
+export function tokenBytes(token: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of token) {
     const byte = BYTE_OF_CHARACTER.get(character);

@@ -4,7 +4,7 @@ import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { VlmR1Error } from "../errors/index.js";
 import { readJson } from "./json-file.js";
-import { StreamDecoder } from "./stream-decoder.js";
+import { StreamDecoder, tokenBytes } from "./stream-decoder.js";
 
 const TokenField = z
   .union([z.string(), z.object({ content: z.string() })])
@@ -96,6 +96,17 @@ export class Tokenizer {
 
   isAdded(id: number): boolean {
     return this.added.has(id);
+  }
+
+  /**
+   * The UTF-8 bytes that a token writes, which may be a part of a character; undefined where a vocabulary that is not
+   * byte-level has no bytes for it by itself.
+   */
+  bytes(id: number): Uint8Array | undefined {
+    const token = this.inner.id_to_token(id);
+    if (token !== undefined && this.byteLevel && !this.isAdded(id)) return tokenBytes(token);
+    const text = this.decode([id]);
+    return text.includes("\uFFFD") ? undefined : new TextEncoder().encode(text);
   }
 
   get eosTokenId(): number | undefined {

@@ -12,6 +12,27 @@ export function formatShare(share: number): string {
   return `${percent.toFixed(percent >= 10 ? 0 : percent >= 1 ? 1 : 2)} %`;
 }
 
+/** "83.3 %", from a share of 1: always with one decimal, for columns. */
+export function formatPercent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** "+0.250", "−3.6 %": a change in the words of `text`, which gets its size. */
+export function formatChange(value: number, text: (size: number) => string): string {
+  return `${value < 0 ? "−" : "+"}${text(Math.abs(value))}`;
+}
+
+/** The text on one line, and at most `length` characters of it. Models may write what would move a terminal's cursor. */
+export function excerpt(text: string, length = Number.POSITIVE_INFINITY): string {
+  const line = text
+    .replace(/\s*\n\s*/g, " ⏎ ")
+    .replace(/\t/g, " ")
+    .replace(/\p{Cc}/gu, "\ufffd");
+  const characters = [...line];
+  if (characters.length > length) return `${characters.slice(0, length - 1).join("")}…`;
+  return line === "" ? "(nothing)" : line;
+}
+
 /** "9.22 GB", "435.5 MB", "396 kB". */
 export function formatBytes(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;

@@ -1,23 +1,15 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { fromSystem } from "../errors/index.js";
+import { linesIn } from "../files/index.js";
 
-/**
- * The lines of a file that may be larger than a string can be; none where there is no file. Node's readline also ends
- * lines at U+2028, which JSON may hold.
- */
+/** The lines of a file that may be larger than a string can be; none where there is no file. */
 export async function* linesOf(path: string): AsyncGenerator<string> {
-  let rest = "";
   try {
-    for await (const chunk of createReadStream(path, "utf8")) {
-      const lines = (rest + String(chunk)).split("\n");
-      rest = lines.pop() ?? "";
-      yield* lines;
-    }
+    yield* linesIn(createReadStream(path, "utf8"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw fromSystem(error, "read", path);
   }
-  if (rest !== "") yield rest;
 }
 
 const BLOCK = 1 << 16;

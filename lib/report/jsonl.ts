@@ -1,7 +1,7 @@
-import { appendFile, mkdir } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { makeFolder, replaceFile } from "../files/index.js";
 import { linesOf } from "./json-lines.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
 import { COMPLETIONS_FILE, METRICS_FILE, WARNINGS_FILE } from "./run-files.js";
@@ -33,7 +33,7 @@ export class JsonlReporter implements Reporter {
   }
 
   async onStart({ firstStep, outputDir }: RunStart): Promise<void> {
-    await mkdir(outputDir, { recursive: true });
+    await makeFolder(outputDir);
     this.step = firstStep;
     this.evaluations = new Set(await keepUntil(this.metricsPath, firstStep, (text) => EVALUATION.test(text)));
     this.warnings = new Set(await keepUntil(this.warningsPath, firstStep, () => true));

@@ -1,9 +1,9 @@
 import type { Stats } from "node:fs";
-import { mkdir, open, rm, stat } from "node:fs/promises";
+import { open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TRACE_FILE } from "../config/index.js";
 import { fromSystem, usageError, VlmR1Error } from "../errors/index.js";
-import { pathBeside, replaceFile } from "../files/index.js";
+import { makeFolder, pathBeside, replaceFile } from "../files/index.js";
 import type { Recording } from "./profile.js";
 import type { Span } from "./spans.js";
 
@@ -51,7 +51,7 @@ export async function checkTraceTarget(path: string): Promise<void> {
       const kind = there.isDirectory() ? "a folder" : "a device or the like";
       throw usageError(`cannot write the profile ${path}: expected a file or nothing, there is ${kind}`, WRITING.hint);
     }
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const beside = pathBeside(path);
     await (await open(beside, "w")).close();
     await rm(beside);

@@ -17,6 +17,7 @@ export const BEFORE_FILE = "before.json";
 export const AFTER_FILE = "after.json";
 export const SUMMARY_FILE = "summary.json";
 export const REPORT_FILE = "report.html";
+export const CHECKPOINTS_FOLDER = "checkpoints";
 
 const RunFileSchema = z.object({
   status: z.enum(["running", "paused", "interrupted", "failed", "finished"]),

@@ -1,7 +1,8 @@
-import { appendFile, mkdir, open, readdir, truncate } from "node:fs/promises";
+import { appendFile, open, readdir, truncate } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fromSystem } from "../errors/index.js";
+import { makeFolder } from "../files/index.js";
 import { completionsMarkdown, jsonMarkdown } from "./markdown.js";
 import { trackerNames } from "./metric-names.js";
 import type { Metrics, Reporter, RunStart, StepReport } from "./reporter.js";
@@ -38,7 +39,7 @@ export class TensorBoardReporter implements Reporter {
 
   async onStart({ outputDir, firstStep }: RunStart): Promise<void> {
     try {
-      await mkdir(outputDir, { recursive: true });
+      await makeFolder(outputDir);
       const earlier = await newestSecond(outputDir);
       // TensorBoard reads the files of a folder in the order of their names, and never goes back.
       const second = Math.max(Math.floor(this.now() / 1000), earlier === undefined ? 0 : earlier + 1);

@@ -92,7 +92,7 @@ export class TerminalReporter implements Reporter {
   }
 
   onPause(step: number): void {
-    this.print(`paused after step ${step}`);
+    this.print(`paused after step ${step}, until it is continued or stopped`);
   }
 
   onContinue(step: number): void {
@@ -133,7 +133,7 @@ export class TerminalReporter implements Reporter {
   }
 
   private draw(line = this.bar()): void {
-    const text = cut(line, (this.options.screen.columns ?? 80) - 1);
+    const text = cut(line, (this.options.screen.columns || 80) - 1);
     this.drawnAt = this.now();
     if (text === this.drawn) return;
     // Overwriting and clearing only the rest of the line, in one write, does not flicker.

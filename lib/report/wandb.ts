@@ -7,7 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { VlmR1Error } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { replaceJson } from "../files/index.js";
 import { trackerNames } from "./metric-names.js";
 import type { Metrics, Reporter, RunEnd, RunStart, StepReport } from "./reporter.js";
 import { type FromWorker, serveWandb, type ToWorker } from "./wandb-worker.js";
@@ -212,8 +212,7 @@ async function readRuns(folder: string): Promise<RunRecord[]> {
 }
 
 async function writeRuns(folder: string, runs: readonly RunRecord[]): Promise<void> {
-  const text = `${JSON.stringify({ runs }, undefined, 2)}\n`;
-  await replaceFile(join(folder, WANDB_FILE), { what: "write" }, (file) => file.writeFile(text));
+  await replaceJson(join(folder, WANDB_FILE), { runs });
 }
 
 /** As the SDK looks for one. */

@@ -1,4 +1,5 @@
 import { VlmR1Error } from "../errors/index.js";
+import { excerpt } from "./shown.js";
 
 export interface ApiErrorOptions {
   /** OpenAI's family of errors; by the status unless given. */
@@ -39,6 +40,13 @@ export class ApiError extends Error {
 /** A value of a request that is wrong or not supported. */
 export function badRequest(message: string, param?: string, code = "invalid_value"): ApiError {
   return new ApiError(400, message, { param, code });
+}
+
+export function noModel(asked: string, served: string): ApiError {
+  return new ApiError(404, `the model "${excerpt(asked)}" is not here; this server has "${served}"`, {
+    param: "model",
+    code: "model_not_found",
+  });
 }
 
 export function stopping(): ApiError {

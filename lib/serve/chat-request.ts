@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { nearestName, toSnake } from "../config/names.js";
 import { type ApiError, badRequest } from "./api-error.js";
+import { excerpt, shown } from "./shown.js";
 
 /** What OpenAI has and this server has not: refused where it asks for something, taken where it asks for nothing. */
 const absent = (what: string, isNothing: (value: unknown) => boolean) =>
@@ -10,7 +12,7 @@ const absent = (what: string, isNothing: (value: unknown) => boolean) =>
     .optional();
 const isEmpty = (value: unknown) =>
   typeof value === "object" && value !== null && (Array.isArray(value) ? value : Object.keys(value)).length === 0;
-const is = (expected: unknown) => (value: unknown) => JSON.stringify(value) === JSON.stringify(expected);
+const is = (expected: unknown) => (value: unknown) => isDeepStrictEqual(value, expected);
 /** Has no influence on an answer here: taken and passed over. */
 const passedOver = z.unknown().optional();
 
@@ -120,12 +122,20 @@ export type ChatRequest = z.output<typeof Schema>;
 export type ChatMessage = ChatRequest["messages"][number];
 
 /** Checks the body of a request for a chat completion; throws an `ApiError` with the first field that is wrong. */
-export function parseChatRequest(body: unknown): ChatRequest {
+export function parseChatRequest(body: unknown, { maxMessages }: { maxMessages: number }): ChatRequest {
+  checkMessages(body, maxMessages);
   const result = Schema.safeParse(body, { reportInput: true });
   if (result.success) return result.data;
   // Unknown fields last: where another one is wrong too, they may follow from it.
   const issues = [...result.error.issues].sort((a, b) => Number(isUnknown(a)) - Number(isUnknown(b)));
   throw describe(deepest(issues[0]!));
+}
+
+/** By their number first: a million messages, each of them wrong, would hold up everybody while they are looked at. */
+function checkMessages(body: unknown, most: number): void {
+  const messages = (body as { messages?: unknown } | null)?.messages;
+  if (!Array.isArray(messages) || messages.length <= most) return;
+  throw badRequest(`messages: ${messages.length} messages, at most ${most} are taken`, "messages");
 }
 
 type Issue = z.core.$ZodIssue;
@@ -159,10 +169,14 @@ function describe(issue: Issue): ApiError {
   return badRequest(`${label}: ${expectation(issue)}, got ${shown(issue.input)}`, param);
 }
 
+/** What is longer than this is no slip of the hand in a field's name, and takes long to compare with them. */
+const LONGEST_TYPO = 50;
+
 function unknownField({ path, keys }: Extract<Issue, { code: "unrecognized_keys" }>): ApiError {
   const [key = ""] = keys;
-  const param = fieldPath([...path, key]);
-  const near = path.length === 0 ? nearestName(toSnake(key), Object.keys(Schema.shape)) : undefined;
+  const param = fieldPath([...path, excerpt(key)]);
+  const isTypo = path.length === 0 && key.length <= LONGEST_TYPO;
+  const near = isTypo ? nearestName(toSnake(key), Object.keys(Schema.shape)) : undefined;
   const hint = near === undefined ? "" : `; did you mean ${near}?`;
   return badRequest(`${param}: unknown field${hint}`, param, "unknown_parameter");
 }
@@ -185,9 +199,4 @@ function expectation(issue: Issue): string {
 function amount(limit: number | bigint, origin: string): string {
   if (origin === "string") return `${limit} characters`;
   return origin === "array" ? `${limit} items` : String(limit);
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

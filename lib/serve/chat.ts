@@ -4,10 +4,11 @@ import { throwIfAborted } from "../errors/index.js";
 import type { Processor } from "../processing/index.js";
 import type { Admission } from "./admission.js";
 import { type AnswerSink, answer } from "./answer.js";
-import { ApiError } from "./api-error.js";
+import { noModel } from "./api-error.js";
 import { type ChatRequest, parseChatRequest } from "./chat-request.js";
 import type { TokenLogprob } from "./choice-text.js";
 import type { Counters } from "./counters.js";
+import type { Gate } from "./gate.js";
 import { EventStream, sendJson } from "./http-answer.js";
 import { readJsonBody } from "./http-body.js";
 import { type AnswerHead, type Choice, ChunkFormat, chatCompletion, type Usage } from "./openai-format.js";
@@ -19,6 +20,8 @@ export interface ChatService {
   processor: Processor;
   scheduler: Scheduler;
   admission: Admission;
+  /** For requests with pictures, which take far more memory once they are decoded than in the request. */
+  gate: Gate;
   counters: Counters;
   limits: RequestLimits;
   /** What the model is called. */
@@ -42,26 +45,36 @@ export interface Exchange {
 export async function completeChat(service: ChatService, exchange: Exchange): Promise<void> {
   const number = service.admission.enter();
   try {
-    const { response, signal, usage } = exchange;
-    const request = parseChatRequest(await readJsonBody(exchange.request, service.limits.maxBytes));
+    const { signal } = exchange;
+    const request = parseChatRequest(await readJsonBody(exchange.request, service.limits.maxBytes), service.limits);
     checkModel(request, service.model);
     throwIfAborted(signal);
-    const stream = { seed: service.seed, row: number };
-    const prepared = await prepare(request, service.processor, service.limits, stream, signal);
-    usage.promptTokens = prepared.promptTokens;
-    service.counters.promptTokens += prepared.promptTokens;
-    const head: AnswerHead = {
-      id: `chatcmpl-${randomUUID()}`,
-      created: Math.floor(Date.now() / 1000),
-      model: service.model,
-      fingerprint: service.fingerprint,
-    };
-    const made = { service, exchange, request, prepared, head };
-    if (request.stream === true) await streamAnswer(made);
-    else sendJson(response, chatCompletion(head, await wholeAnswer(made), usage));
+    const respond = () => respondTo(request, number, service, exchange);
+    await (holdsPicture(request) ? service.gate.during(signal, respond) : respond());
   } finally {
     service.admission.leave();
   }
+}
+
+async function respondTo(request: ChatRequest, number: number, service: ChatService, exchange: Exchange) {
+  const { response, signal, usage } = exchange;
+  const stream = { seed: service.seed, row: number };
+  const prepared = await prepare(request, service.processor, service.limits, stream, signal);
+  usage.promptTokens = prepared.promptTokens;
+  service.counters.promptTokens += prepared.promptTokens;
+  const head: AnswerHead = {
+    id: `chatcmpl-${randomUUID()}`,
+    created: Math.floor(Date.now() / 1000),
+    model: service.model,
+    fingerprint: service.fingerprint,
+  };
+  const made = { service, exchange, request, prepared, head };
+  if (request.stream === true) await streamAnswer(made);
+  else sendJson(response, chatCompletion(head, await wholeAnswer(made), usage));
+}
+
+function holdsPicture({ messages }: ChatRequest): boolean {
+  return messages.some(({ content }) => typeof content !== "string" && content.some(({ type }) => type !== "text"));
 }
 
 interface Made {
@@ -73,11 +86,7 @@ interface Made {
 }
 
 function checkModel({ model }: ChatRequest, served: string): void {
-  if (model == null || model === served) return;
-  throw new ApiError(404, `the model "${model}" is not here; this server has "${served}"`, {
-    param: "model",
-    code: "model_not_found",
-  });
+  if (model != null && model !== served) throw noModel(model, served);
 }
 
 async function run({ service, exchange, request, prepared }: Made, sink: AnswerSink): Promise<void> {

@@ -5,7 +5,7 @@ import { StopStrings } from "./stop-strings.js";
 export interface TokenLogprob {
   token: string;
   logprob: number;
-  /** UTF-8; null where the token is a part of a character. */
+  /** UTF-8, where the token is a part of a character that part; null where the vocabulary does not say. */
   bytes: number[] | null;
   top_logprobs: never[];
 }
@@ -16,7 +16,7 @@ export interface Delta {
   logprobs: TokenLogprob[];
 }
 
-type TextTokenizer = Pick<Tokenizer, "stream" | "decode" | "isSpecial">;
+type TextTokenizer = Pick<Tokenizer, "stream" | "decode" | "bytes" | "isSpecial">;
 
 /** OpenAI's for what is next to impossible: JSON has no infinity. */
 const LEAST_LOGPROB = -9999;
@@ -78,8 +78,12 @@ export class ChoiceText {
   }
 
   private entryOf(token: number, logProb: number): TokenLogprob {
-    const text = this.tokenizer.decode([token]);
-    const bytes = text.includes("\uFFFD") ? null : [...Buffer.from(text)];
-    return { token: text, logprob: Math.max(LEAST_LOGPROB, logProb), bytes, top_logprobs: [] };
+    const bytes = this.tokenizer.bytes(token);
+    return {
+      token: this.tokenizer.decode([token]),
+      logprob: Math.max(LEAST_LOGPROB, logProb),
+      bytes: bytes === undefined ? null : [...bytes],
+      top_logprobs: [],
+    };
   }
 }

@@ -10,8 +10,8 @@ export class Counters {
     this.requests.set(status, (this.requests.get(status) ?? 0) + 1);
   }
 
-  /** Prometheus' text format; `rows` are the completions that have not ended. */
-  text(rows: number, maxNumSeqs: number): string {
+  /** Prometheus' text format; `rows` are the completions that have not ended, `requests` those that have none yet. */
+  text({ rows, requests, maxNumSeqs }: { rows: number; requests: number; maxNumSeqs: number }): string {
     const running = Math.min(rows, maxNumSeqs);
     const byStatus = [...this.requests].sort(([a], [b]) => a - b);
     return [
@@ -24,12 +24,13 @@ export class Counters {
       ...metric("prompt_tokens_total", "counter", "Tokens of prompts.", this.promptTokens),
       ...metric("completion_tokens_total", "counter", "Tokens that were drawn.", this.completionTokens),
       ...metric("completions_running", "gauge", "Completions that grow.", running),
-      ...metric("completions_waiting", "gauge", "Completions that wait for room.", rows - running),
+      ...metric("completions_waiting", "gauge", WAITING, rows - running + requests),
       "",
     ].join("\n");
   }
 }
 
+const WAITING = "Completions, and requests with pictures that are not decoded yet, that wait for room.";
 const PREFIX = "vlmr1_";
 
 function metric(name: string, type: string, help: string, value?: number): string[] {

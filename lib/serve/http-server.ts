@@ -98,8 +98,9 @@ export class HttpServer {
       isWork = await this.answer(exchange);
     } catch (error) {
       refused = toApiError(lifetime.explain(error));
-      if (refused.status >= 500 && refused.cause !== undefined) this.options.onError?.(refused.cause);
+      // The client first: a program's callback may throw.
       if (refused.status !== CLIENT_GONE) (response.headersSent ? breakOff : sendError)(response, refused);
+      if (refused.status >= 500 && refused.cause !== undefined) this.options.onError?.(refused.cause);
     } finally {
       lifetime.end();
       finishWithin(response, this.options.receiveTimeout * 1000);

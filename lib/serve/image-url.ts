@@ -1,7 +1,9 @@
 import { readFile, realpath, stat } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type PictureFormat, pictureFormat } from "../processing/picture-format.js";
 import { type ApiError, badRequest } from "./api-error.js";
+import { excerpt } from "./shown.js";
 
 export interface PictureRules {
   /** The folder of which requests may name pictures, without symbolic links; undefined: none. */
@@ -10,15 +12,13 @@ export interface PictureRules {
   maxBytes: number;
 }
 
-/** How pictures of the formats begin that requests may hold. */
-const BEGINNINGS = /^(\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP)/s;
-/** Bytes that tell a format. */
-const LONGEST_BEGINNING = 16;
+/** The formats that requests may hold. */
+const FORMATS: ReadonlySet<PictureFormat | undefined> = new Set(["jpg", "png", "gif", "webp"] as const);
 
 /** The encoded bytes of a picture that a request holds or names; `param` is the field, for messages. */
 export async function readImageUrl(url: string, param: string, rules: PictureRules): Promise<Uint8Array> {
   const bytes = /^data:/i.test(url) ? decodeDataUrl(url, param) : await readLocal(url, param, rules);
-  if (BEGINNINGS.test(Buffer.from(bytes.subarray(0, LONGEST_BEGINNING)).toString("latin1"))) return bytes;
+  if (FORMATS.has(pictureFormat(bytes))) return bytes;
   throw badRequest(`${param}: not a PNG, JPEG, WebP or GIF picture`, param, "invalid_image");
 }
 
@@ -53,22 +53,23 @@ async function readLocal(url: string, param: string, { imageFolder, maxBytes }: 
     throw badRequest(`${what}; send the picture as data:image/…;base64,…`, param, "image_path_not_allowed");
   }
   const path = resolve(imageFolder, localPath(url, param));
+  const name = excerpt(url);
   // By its name first, so that an answer tells nothing about what there is outside.
   if (!isInside(path, imageFolder)) throw outside(param);
   try {
     const real = await realpath(path);
     if (!isInside(real, imageFolder)) throw outside(param);
     const { size, isFile } = await describe(real);
-    if (!isFile) throw badRequest(`${param}: ${url} is not a file`, param, "invalid_image");
+    if (!isFile) throw badRequest(`${param}: ${name} is not a file`, param, "invalid_image");
     if (size > maxBytes) {
-      throw badRequest(`${param}: ${url} has ${size} bytes, at most ${maxBytes} are read`, param, "image_too_large");
+      throw badRequest(`${param}: ${name} has ${size} bytes, at most ${maxBytes} are read`, param, "image_too_large");
     }
     return await readFile(real);
   } catch (error) {
     const { code } = error as { code?: unknown };
     if (code === undefined || (error as Error).name === "ApiError") throw error;
     const why = code === "ENOENT" || code === "ENOTDIR" ? "there is no such file" : "it cannot be read";
-    throw badRequest(`${param}: ${url}: ${why}`, param, "image_not_found");
+    throw badRequest(`${param}: ${name}: ${why}`, param, "image_not_found");
   }
 }
 

@@ -1,17 +1,13 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename, resolve } from "node:path";
-import { loraArgs, type ModelNames, openStoredAdapter, resolveModelSource } from "../adapters/index.js";
+import { type ModelNames, type OpenedModel, openModel, resolveModelSource } from "../adapters/index.js";
 import type { ServeConfig } from "../config/serve-schema.js";
-import { Engine, type Model, packageVersion } from "../engine/index.js";
+import { type Engine, packageVersion } from "../engine/index.js";
 import { VlmR1Error } from "../errors/index.js";
 import type { FetchOptions } from "../hub/index.js";
-import { Processor } from "../processing/index.js";
 
-export interface Served {
-  engine: Engine;
-  model: Model;
-  processor: Processor;
+export interface Served extends OpenedModel {
   /** What clients call it. */
   name: string;
   /** Names the weights, this version and the machine's kernels, which together decide on the bits of an answer. */
@@ -21,19 +17,16 @@ export interface Served {
 
 /** Loads the model, with its adapter, to answer only. */
 export async function openServed(config: ServeConfig, fetching: FetchOptions): Promise<Served> {
-  const { device, threads, isa, minPixels, maxPixels, alpha, precision, servedModelName } = config;
-  const { signal } = fetching;
   const source = await resolveModelSource(config, fetching);
-  const engine = await Engine.open({ device, threads, isa });
+  const opened = await openModel(source, { ...config, signal: fetching.signal });
+  const { engine, model } = opened;
   try {
-    const processor = await Processor.load(source.directory, engine, { minPixels, maxPixels, alpha });
-    const stored = await openStoredAdapter(engine, source);
-    const lora =
-      stored === undefined ? null : { ...loraArgs(stored.spec, { weights: stored.weights, seed: 0 }), dropout: 0 };
-    const model = await engine.loadModel(source.directory, { precision, train: "none", lora, signal });
-    const maxModelLen = modelLength(config, model.info().maxPositionEmbeddings);
-    const name = servedModelName ?? nameOf(config.model);
-    return { engine, model, processor, name, fingerprint: fingerprintOf(source.names, engine, precision), maxModelLen };
+    return {
+      ...opened,
+      name: config.servedModelName ?? nameOf(config.model),
+      fingerprint: fingerprintOf(source.names, engine, config.precision),
+      maxModelLen: modelLength(config, model.info().maxPositionEmbeddings),
+    };
   } catch (error) {
     engine.dispose();
     throw error;

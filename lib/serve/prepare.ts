@@ -89,11 +89,8 @@ function readMessages(given: readonly ChatMessage[]): { messages: Message[]; pic
   return { messages, pictures };
 }
 
-function checkCounts({ messages, n }: ChatRequest, pictures: number, limits: RequestLimits): void {
-  const { maxMessages, maxImages, maxNumSeqs } = limits;
-  if (messages.length > maxMessages) {
-    throw badRequest(`messages: ${messages.length} messages, at most ${maxMessages} are taken`, "messages");
-  }
+function checkCounts({ n }: ChatRequest, pictures: number, limits: RequestLimits): void {
+  const { maxImages, maxNumSeqs } = limits;
   if (pictures > maxImages) {
     throw badRequest(`messages: ${pictures} pictures, at most ${maxImages} are taken`, "messages");
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { ApiError } from "./api-error.js";
+import { ApiError, noModel } from "./api-error.js";
 import { type ChatService, completeChat, type Exchange } from "./chat.js";
 import { sendJson, sendText } from "./http-answer.js";
 
@@ -27,7 +27,9 @@ export function findRoute(request: IncomingMessage): { path: string; route: Rout
   const known = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   const route = known ?? (path.startsWith(ONE_MODEL) ? ROUTES["/v1/models"] : undefined);
   if (route === undefined) throw notFound(path);
-  if (request.method === route.method) return { path, route };
+  // Whoever asks for the head of an answer gets what GET says, without the body, which Node leaves out.
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  if (method === route.method) return { path, route };
   throw new ApiError(405, `${path} takes ${route.method}, not ${request.method}`, {
     code: "method_not_allowed",
     headers: { Allow: route.method },
@@ -47,15 +49,15 @@ export async function answerRoute(path: string, service: ChatService, exchange: 
   const { response } = exchange;
   if (path === "/v1/chat/completions") return completeChat(service, exchange);
   if (path === "/metrics") {
-    const text = service.counters.text(service.scheduler.size, service.limits.maxNumSeqs);
+    const { counters, scheduler, gate, limits } = service;
+    const text = counters.text({ rows: scheduler.size, requests: gate.waiting, maxNumSeqs: limits.maxNumSeqs });
     return sendText(response, 200, text, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
   }
   const model = describeModel(service);
   if (path === "/v1/models") return sendJson(response, { object: "list", data: [model] });
   const asked = decodePath(path.slice(ONE_MODEL.length));
   if (asked === service.model) return sendJson(response, model);
-  const message = `the model "${asked}" is not here; this server has "${service.model}"`;
-  throw new ApiError(404, message, { param: "model", code: "model_not_found" });
+  throw noModel(asked, service.model);
 }
 
 export function answerHealth(response: ServerResponse, state: State): void {

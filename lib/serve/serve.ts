@@ -6,6 +6,7 @@ import type { FetchOptions } from "../hub/index.js";
 import { checkExposure } from "./access.js";
 import { Admission } from "./admission.js";
 import { Counters } from "./counters.js";
+import { Gate } from "./gate.js";
 import { type HttpOptions, HttpServer } from "./http-server.js";
 import { openServed, type Served } from "./open-served.js";
 import { Scheduler } from "./scheduler.js";
@@ -68,6 +69,9 @@ async function realFolder(path: string | undefined): Promise<string | undefined>
   }
 }
 
+/** Requests with pictures that are ready beside those that are answered, so that the next ones need not be waited for. */
+const AHEAD = 2;
+
 function serviceOf({ model, processor, name, fingerprint, maxModelLen }: Served, config: ServeConfig) {
   const { maxNumSeqs, maxQueueLen, maxRequestBytes, maxMessages, maxImages, maxImagePixels, imageFolder } = config;
   const pictures = { maxBytes: parseSize(maxRequestBytes), imageFolder };
@@ -75,6 +79,7 @@ function serviceOf({ model, processor, name, fingerprint, maxModelLen }: Served,
     processor,
     scheduler: new Scheduler(() => model.openDecoder({ maxRows: maxNumSeqs })),
     admission: new Admission(maxNumSeqs + maxQueueLen),
+    gate: new Gate(maxNumSeqs + AHEAD),
     counters: new Counters(),
     limits: { ...pictures, maxModelLen, maxNumSeqs, maxMessages, maxImages, maxImagePixels },
     model: name,

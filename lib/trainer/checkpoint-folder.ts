@@ -1,7 +1,8 @@
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { syncEntries, UNFINISHED } from "../files/index.js";
+import { makeFolder, syncEntries, UNFINISHED } from "../files/index.js";
+import { CHECKPOINTS_FOLDER } from "../report/run-files.js";
 
 export interface Checkpoint {
   step: number;
@@ -17,7 +18,7 @@ const REMOVED = ".removed-";
 const SUPERSEDED = "superseded-";
 
 export function checkpointsFolder(runFolder: string): string {
-  return join(runFolder, "checkpoints");
+  return join(runFolder, CHECKPOINTS_FOLDER);
 }
 
 export function checkpointName(step: number): string {
@@ -128,7 +129,7 @@ export async function checkSizes(folder: string, sizes: Readonly<Record<string, 
 
 export async function makeUnfinished(runFolder: string, step: number): Promise<string> {
   const beside = join(checkpointsFolder(runFolder), UNFINISHED + checkpointName(step));
-  await mkdir(beside, { recursive: true });
+  await makeFolder(beside);
   return beside;
 }
 

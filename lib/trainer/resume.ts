@@ -1,6 +1,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { changedScales } from "../adapters/index.js";
 import { VlmR1Error } from "../errors/index.js";
+import { CHECKPOINTS_FOLDER } from "../report/run-files.js";
 import {
   ADAPTER_FOLDER,
   type Checkpoint,
@@ -28,7 +29,7 @@ export interface ResumePoint {
 /** The folder of the run that a checkpoint belongs to; undefined where it lies by itself. */
 export function runOfCheckpoint(path: string): string | undefined {
   const folder = dirname(resolve(path));
-  return basename(folder) === "checkpoints" ? dirname(folder) : undefined;
+  return basename(folder) === CHECKPOINTS_FOLDER ? dirname(folder) : undefined;
 }
 
 /** Undefined where there is nothing to go on from. Throws where the checkpoint that is named is not whole. */

@@ -3,7 +3,7 @@ import { availableParallelism, cpus, release, totalmem, type } from "node:os";
 import { join } from "node:path";
 import { dataStatistics } from "../data/statistics.js";
 import { type Engine, packageVersion } from "../engine/index.js";
-import { replaceFile } from "../files/index.js";
+import { replaceJson } from "../files/index.js";
 import { type Environment, EnvironmentSchema, type EnvironmentSession } from "../report/environment.js";
 import { DATA_FILE, ENVIRONMENT_FILE } from "../report/run-files.js";
 import type { OpenRun } from "./run.js";
@@ -24,17 +24,13 @@ export async function noteEnvironment({ outputDir, options, session, state, resu
       describeSession(session.engine, state.step, new Date()),
     ],
   };
-  await writeJson(join(outputDir, ENVIRONMENT_FILE), environment);
+  await replaceJson(join(outputDir, ENVIRONMENT_FILE), environment);
 }
 
 /** Notes what the rows hold that a run trains on, and how many are held out, for its reports. */
 export async function noteData({ outputDir, session: { rows, evalRows } }: OpenRun): Promise<void> {
   const held = evalRows === undefined ? {} : { heldOutRows: evalRows.length };
-  await writeJson(join(outputDir, DATA_FILE), { ...dataStatistics(rows), ...held });
-}
-
-async function writeJson(path: string, value: object): Promise<void> {
-  await replaceFile(path, { what: "write" }, (file) => file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`));
+  await replaceJson(join(outputDir, DATA_FILE), { ...dataStatistics(rows), ...held });
 }
 
 function describeSession(engine: Engine, step: number, now: Date): EnvironmentSession {

@@ -1,12 +1,13 @@
-import { mkdir, readdir, realpath, rm } from "node:fs/promises";
+import { readdir, realpath, rm } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { stringify } from "yaml";
 import { TRACE_FILE, toFileConfig } from "../config/index.js";
 import { fromSystem, VlmR1Error } from "../errors/index.js";
-import { replaceFile } from "../files/index.js";
+import { makeFolder, replaceFile } from "../files/index.js";
 import {
   AFTER_FILE,
   BEFORE_FILE,
+  CHECKPOINTS_FOLDER,
   COMPLETIONS_FILE,
   CONFIG_FILE,
   DATA_FILE,
@@ -40,7 +41,7 @@ const OWN_FILES = [
   WANDB_FILE,
   TRACE_FILE,
 ];
-const OWN_FOLDERS = ["checkpoints"];
+const OWN_FOLDERS = [CHECKPOINTS_FOLDER];
 /** TensorBoard's files, whose names have the time in them. */
 const OWN_NAMES = /^events\.out\.tfevents\./;
 
@@ -56,7 +57,7 @@ export async function claimRunFolder(folder: string, overwrite: boolean): Promis
   const checkpoints = await listCheckpoints(folder);
   if (checkpoints.length > 0 && !overwrite) throw await occupied(folder, checkpoints);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw fromSystem(error, "make the run's folder", folder);
   }

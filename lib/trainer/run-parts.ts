@@ -60,9 +60,10 @@ function scheduleOf(config: RunPlan["config"], totalSteps: number) {
 /** Whether the learning rates of the steps that are done would have been the same with another number of steps. */
 export function sameSchedule(config: RunPlan["config"], done: number, before: number, now: number): boolean {
   if (before === now) return true;
-  const rate = (step: number, total: number) =>
-    learningRateAt(step, { ...scheduleOf(config, total), learningRate: config.learningRate });
-  for (let step = 0; step < done; step += 1) if (rate(step, before) !== rate(step, now)) return false;
+  // By factors, as rates may be changed on the way, also from 0.
+  const factor = (step: number, total: number) =>
+    learningRateAt(step, { ...scheduleOf(config, total), learningRate: 1 });
+  for (let step = 0; step < done; step += 1) if (factor(step, before) !== factor(step, now)) return false;
   return true;
 }
 

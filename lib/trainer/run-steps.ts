@@ -5,7 +5,7 @@ import type { RolloutGroup } from "./events.js";
 import { isDone, trainStep } from "./loop.js";
 import type { RolloutReport as Rollout, StepContext } from "./objective.js";
 import { NAMED_ABOVE } from "./rows.js";
-import { isWhole, noteStatus, type OpenRun } from "./run.js";
+import { isWhole, nextBaseRate, noteStatus, type OpenRun } from "./run.js";
 import { loadBest, saveForWaiting, saveRun } from "./run-checkpoints.js";
 import { evaluateIfDue, stoppedEarly } from "./run-evaluation.js";
 import { historyEntry } from "./state.js";
@@ -52,6 +52,7 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
   } finally {
     await end(run, ending, thrown).finally(() => {
       run.running = false;
+      options.steering.clear();
     });
   }
 }
@@ -125,7 +126,8 @@ async function takeStep(run: OpenRun, signal: AbortSignal | undefined): Promise<
     run.weightsOf = state.step;
     run.busy = false;
     state.history.push(historyEntry(report));
-    for (const message of run.watch?.observe(report.step, report.metrics) ?? []) events.warn(message);
+    const said = run.watch?.observe(report.step, report.metrics, nextBaseRate(run)) ?? [];
+    for (const message of said) events.warn(message);
     await events.flush();
     await span("reports", () => events.emit("step", report));
     return report;

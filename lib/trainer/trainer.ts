@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { parseSize } from "../config/index.js";
 import type { CallOptions } from "../engine/index.js";
+import { VlmR1Error } from "../errors/index.js";
 import type { Evaluation } from "../eval/index.js";
 import { JsonlReporter, makeTrackers, type StepReport } from "../report/index.js";
 import { checkEvaluationOptions } from "./best-checkpoint.js";
@@ -117,11 +118,7 @@ export class Trainer implements RunControl {
       if (saveModelTo !== undefined) await this.save(saveModelTo, { signal });
       if (saveMergedTo !== undefined) await this.save(saveMergedTo, { merged: true, signal });
     };
-    try {
-      yield* runSteps(run, { signal, steering: this.steering, finish });
-    } finally {
-      this.steering.clear();
-    }
+    yield* runSteps(run, { signal, steering: this.steering, finish });
   }
 
   /**
@@ -208,11 +205,12 @@ export class Trainer implements RunControl {
     return page;
   }
 
-  /** Frees the models and, unless it was given, the engine; closes the dashboard. */
+  /** Frees the models and, unless it was given, the engine; closes the dashboard. A run that is paused ends before. */
   async dispose(): Promise<void> {
     const { opening } = this;
     this.opening = undefined;
     const run = await opening?.catch(() => undefined);
+    if (run?.running && this.paused) await this.steering.end("disposed of while it was paused");
     const page = this.takeDashboard();
     this.opened = undefined;
     try {
@@ -281,6 +279,11 @@ export class Trainer implements RunControl {
 /** Where a checkpoint is named to go on from, and no folder, the run goes on in the folder that it is in. */
 function outputDirOf({ objective, config: { outputDir, resume } }: RunPlan): string {
   const of = typeof resume === "string" ? runOfCheckpoint(resume) : undefined;
+  if (resume === true && outputDir === undefined) {
+    throw new VlmR1Error("ERR_CONFIG", "resume: there is no output_dir that says which run is to go on", {
+      hint: "Give --config RUN/config.yaml --resume, --output-dir RUN --resume, or --resume RUN/checkpoints/step-000100.",
+    });
+  }
   return outputDir ?? of ?? join("runs", `${objective}-${timestamp(new Date())}`);
 }
 

@@ -49,15 +49,17 @@ export class Watch {
   /**
    * @param step Steps that are done, this one included.
    * @param metrics By TRL's names; what is missing or no number is left out.
+   * @param learningRate What advice is about, where it is no longer that of the options.
    * @returns What is to be said now
    */
-  observe(step: number, metrics: Metrics): string[] {
+  observe(step: number, metrics: Metrics, learningRate = this.options.learningRate): string[] {
     const { memory } = this;
+    const options = { ...this.options, learningRate };
     memory.steps += 1;
     this.learn(metrics);
     const history = this.history(metrics);
     const said = (Object.keys(SIGNS) as SignName[]).flatMap((name) =>
-      this.judge(name, SIGNS[name], history) ? [`step ${step}: ${SIGNS[name].text(history, this.options)}`] : [],
+      this.judge(name, SIGNS[name], history) ? [`step ${step}: ${SIGNS[name].text(history, options)}`] : [],
     );
     this.settle(metrics);
     return said;

@@ -58,16 +58,15 @@ struct QueryRun {
 };
 
 struct SampleOptions {
-  float temperature = 1.0f;  // 0: greedy
-  int32_t top_k = 0;
-  float top_p = 1.0f;
-  float min_p = 0.0f;
-  float repetition_penalty = 1.0f;
-  std::vector<int32_t> banned;  // never chosen
+  float temperature = 1.0f;         // 0: greedy
+  int32_t top_k = 0;                // 0: off
+  float top_p = 1.0f;               // 1: off
+  float min_p = 0.0f;               // 0: off
+  float repetition_penalty = 1.0f;  // 1: off
 };
 
 struct SampleRow {
-  const SampleOptions* options = nullptr;
+  SampleOptions options;
   double uniform = 0.0;           // in [0, 1)
   const int32_t* seen = nullptr;  // prompt and completion so far, for the repetition penalty
   int64_t seen_count = 0;
@@ -78,7 +77,7 @@ struct Sampled {
   float logp = 0.0f;  // of the distribution that was sampled from
 };
 
-// Of the rows of a softmax: one for all, or one each.
+// Of the rows of a softmax: one for all, or one each, in the host's memory.
 class Temperatures {
  public:
   Temperatures(float all) : all_(all) {}                      // NOLINT: a number says it
@@ -202,7 +201,9 @@ class Backend {
   virtual void attention_grad(const Tensor& dout, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
                               const Tensor& lse, const SegmentTree& tree, const AttentionShape& shape, Tensor& dq,
                               Tensor& dk, Tensor& dv) = 0;
-  // The same attention with the tree kept between calls. Segment lengths in `tree` are those after `append`.
+  // The same attention with the tree kept between calls. Segment lengths in `tree` are those after `append`. Places of
+  // released segments are given to new ones: a parent may have a higher index than its children, and empty places are
+  // among the others.
   virtual std::unique_ptr<KvStore> kv_create(const AttentionShape& shape) = 0;
   // k, v [N, K·D]: the tokens of `runs`, one run after the other.
   virtual void kv_append(KvStore& store, const std::vector<QueryRun>& runs, const Tensor& k, const Tensor& v) = 0;
@@ -220,9 +221,11 @@ class Backend {
   virtual void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                                float temperature, Tensor& logits) = 0;
 
-  // One token per row of logits [N, V] with that row's options, by inversion of the cumulative distribution. Order of
-  // the filters as in transformers: repetition penalty, ban, temperature, top-k, top-p, min-p.
-  virtual void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) = 0;
+  // One token per row of logits [N, V] with that row's options, by inversion of the cumulative distribution; none of
+  // `banned`, and -1 where nothing is left. Order of the filters as in transformers: repetition penalty, ban,
+  // temperature, top-k, top-p, min-p. `rows` has N.
+  virtual void sample(const Tensor& logits, const std::vector<int32_t>& banned, const std::vector<SampleRow>& rows,
+                      std::vector<Sampled>& out) = 0;
 
   // -- Optimizer, over flat arrays.
   // Σ x² in double, by fixed blocks; NaN or infinity come through.

@@ -261,9 +261,10 @@ class ProfiledBackend final : public Backend {
     });
     inner_->token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
-  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override {
+  void sample(const Tensor& logits, const std::vector<int32_t>& banned, const std::vector<SampleRow>& rows,
+              std::vector<Sampled>& out) override {
     const Span span("sample", [&] { return rows_work(logits); });
-    inner_->sample(logits, rows, out);
+    inner_->sample(logits, banned, rows, out);
   }
 
   double sum_squares(const Tensor& x) override {

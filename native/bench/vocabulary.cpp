@@ -35,14 +35,13 @@ std::function<void()> token_logp_grad(Backend& b, const Shape& shape) {
   return [&b, l] { b.token_logp_grad(l->target, l->lse, l->dlogp, nullptr, 1.0f, l->logits); };
 }
 
-std::function<void()> sample(Backend& b, const Shape& shape, const SampleOptions& wanted) {
+std::function<void()> sample(Backend& b, const Shape& shape, const SampleOptions& options) {
   const Tensor logits = random_tensor(b, shape, 1);
-  const auto options = std::make_shared<const SampleOptions>(wanted);
   std::vector<SampleRow> rows(static_cast<size_t>(shape[0]));
   for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] = {options.get(), (static_cast<double>(i) + 0.5) / static_cast<double>(rows.size())};
+    rows[i] = {options, (static_cast<double>(i) + 0.5) / static_cast<double>(rows.size())};
   const auto drawn = std::make_shared<std::vector<Sampled>>();
-  return [&b, logits, rows, options, drawn] { b.sample(logits, rows, *drawn); };
+  return [&b, logits, rows, drawn] { b.sample(logits, {}, rows, *drawn); };
 }
 
 SampleOptions sampling(float temperature, int32_t top_k, float top_p) {

@@ -54,7 +54,8 @@ Napi::Value DecoderObject::submit(const Napi::CallbackInfo& info, const char* ve
       return run(engine.decoder(id, model, options), parsed, job);
     };
     check(contents_.engine != nullptr, ErrorCode::kState, verb, ": the decoder was disposed");
-    auto wrap = [](Napi::Env env, const auto& result) { return to_js(env, result); };
+    // The engine stays until its promise is settled, whatever else is disposed and collected meanwhile.
+    auto wrap = [engine = decoder.engine](Napi::Env env, const auto& result) { return to_js(env, result); };
     return decoder.engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
   });
 }

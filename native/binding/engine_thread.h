@@ -84,7 +84,8 @@ class EngineThread : public std::enable_shared_from_this<EngineThread> {
   std::atomic<bool> closing_{false};
 };
 
-// Shared by an engine's JavaScript object and those of its models; the thread ends when the last of them is gone.
+// Shared by an engine's JavaScript object, those of its models and decoders, and their calls; the thread ends when the
+// last of them is gone.
 struct EngineHandle {
   explicit EngineHandle(std::shared_ptr<EngineThread> engine) : thread(std::move(engine)) {}
   ~EngineHandle() { thread->close_silently(); }

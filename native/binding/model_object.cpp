@@ -109,7 +109,8 @@ Napi::Value ModelObject::submit(const Call& call, const Napi::Value& args, Read 
         return run(engine, engine.model(id), parsed, job);
       else return run(engine.model(id), parsed, job);
     };
-    auto wrap = [](Napi::Env env, const auto& result) { return to_js(env, result); };
+    // The engine stays until its promise is settled, whatever else is disposed and collected meanwhile.
+    auto wrap = [engine](Napi::Env env, const auto& result) { return to_js(env, result); };
     return engine->thread->post(call.env, make_job(call, std::move(on_engine), std::move(wrap)));
   });
 }

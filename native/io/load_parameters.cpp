@@ -94,7 +94,7 @@ void load_into(Backend& backend, Parameter& p, const StoredTensor& stored, std::
   if (!all_finite(buffer)) problems.add(kNotFinite, p.name);
   if (to.dtype() == DType::kF32) return backend.upload(to, buffer.data());
   std::vector<uint16_t> halves(buffer.size());
-  std::transform(buffer.begin(), buffer.end(), halves.begin(), f32_to_bf16);
+  std::transform(buffer.begin(), buffer.end(), halves.begin(), [](float value) { return f32_to_bf16(value); });
   backend.upload(to, halves.data());
 }
 

@@ -166,9 +166,9 @@ void read_f32(const StoredTensor& tensor, float* out) {
   if (tensor.dtype == "F32") {
     if (tensor.bytes > 0) std::memcpy(out, tensor.data, tensor.bytes);
   } else if (tensor.dtype == "BF16") {
-    convert_all<uint16_t>(tensor, out, bf16_to_f32);
+    convert_all<uint16_t>(tensor, out, [](uint16_t bits) { return bf16_to_f32(bits); });
   } else if (tensor.dtype == "F16") {
-    convert_all<uint16_t>(tensor, out, f16_to_f32);
+    convert_all<uint16_t>(tensor, out, [](uint16_t bits) { return f16_to_f32(bits); });
   } else if (tensor.dtype == "F64") {
     convert_all<double>(tensor, out, [](double value) { return static_cast<float>(value); });
   } else {

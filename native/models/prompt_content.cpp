@@ -12,6 +12,7 @@ namespace {
 // Two elements of 4 bytes at a time.
 template <typename Values>
 uint64_t add_words(uint64_t hash, const Values& values) {
+  static_assert(sizeof(values[0]) == 4);
   const size_t count = values.size();
   hash = mix64(hash ^ count);
   for (size_t i = 0; i < count; i += 2) {

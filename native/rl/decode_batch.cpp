@@ -24,7 +24,7 @@ DecodeBatch::DecodeBatch(Model& model, AdapterMode::Use adapter)
     : model_(model), backend_(model.backend()), graph_(backend_, false, {adapter, false, 0}) {}
 
 void DecodeBatch::join(DecodeRow row) {
-  const SamplingOptions& sampling = row.sampling->options;
+  const SamplingOptions& sampling = *row.sampling;
   if (sampling.penalizes()) row.seen = row.prompt->prompt->tokens;
   row.out.tokens.reserve(std::min(sampling.max_new_tokens, kReservedTokens));
   for (auto* values : {&row.out.log_probs, &row.out.sampling_log_probs}) values->reserve(row.out.tokens.capacity());
@@ -175,9 +175,9 @@ void DecodeBatch::draw(const Tensor& logits) {
   const Span span("sampling", "rows", static_cast<int64_t>(rows_.size()));
   samples_.clear();
   for (const DecodeRow& row : rows_)
-    samples_.push_back({&row.sampling->filters, random_uniform(row.seed, row.stream, row.index, row.out.tokens.size()),
+    samples_.push_back({*row.sampling, random_uniform(row.seed, row.stream, row.index, row.out.tokens.size()),
                         row.seen.data(), static_cast<int64_t>(row.seen.size())});
-  backend_.sample(logits, samples_, sampled_);
+  backend_.sample(logits, model_.info().banned_tokens, samples_, sampled_);
   tokens_.clear();
   // A row without a token must not read beside its logits.
   for (const Sampled& sampled : sampled_) tokens_.push_back(std::max(sampled.token, 0));
@@ -190,7 +190,7 @@ void DecodeBatch::plain_log_probs(const Tensor& logits) {
   Tensor lse = backend_.empty({n});
   Tensor logp = backend_.empty({n});
   temperatures_.clear();
-  for (const DecodeRow& row : rows_) temperatures_.push_back(row.sampling->options.plain_temperature());
+  for (const DecodeRow& row : rows_) temperatures_.push_back(row.sampling->plain_temperature());
   backend_.token_logp(logits, ops::upload_index(backend_, tokens_), std::span<const float>(temperatures_), lse, logp,
                       nullptr);
   plain_.resize(tokens_.size());
@@ -206,7 +206,7 @@ void DecodeBatch::commit() {
     row.out.tokens.push_back(tokens_[i]);
     row.out.log_probs.push_back(plain_[i]);
     row.out.sampling_log_probs.push_back(sampled_[i].logp);
-    if (row.sampling->options.penalizes()) row.seen.push_back(tokens_[i]);
+    if (row.sampling->penalizes()) row.seen.push_back(tokens_[i]);
   }
   going_on_ = rows_.size();
 }

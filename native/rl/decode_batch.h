@@ -36,7 +36,7 @@ struct EncodedPrompt {
 struct DecodeRow {
   uint64_t id = 0;  // the caller's
   EncodedPrompt* prompt = nullptr;
-  const RowSampling* sampling = nullptr;
+  const SamplingOptions* sampling = nullptr;
   // Random numbers are a function of these and the position.
   uint64_t seed = 0, stream = 0, index = 0;
   // Tokens that the next pass takes into the cache; other than 1 in dry runs only.
@@ -48,7 +48,7 @@ struct DecodeRow {
   bool failed = false;        // no token could be drawn in the last pass
   Completion out;
 
-  bool is_full() const { return static_cast<int32_t>(out.tokens.size()) >= sampling->options.max_new_tokens; }
+  bool is_full() const { return static_cast<int32_t>(out.tokens.size()) >= sampling->max_new_tokens; }
 };
 
 // Why a row has failed.

@@ -20,7 +20,7 @@ class Generation {
         n_(options.n),
         total_(static_cast<int64_t>(prompts.size()) * options.n),
         max_rows_(options.max_rows > 0 ? std::min<int64_t>(options.max_rows, total_) : total_),
-        sampling_(options.sampling, model.info().banned_tokens),
+        sampling_(options.sampling),
         seed_(options.seed),
         first_row_(options.first_row),
         batch_(model, options.adapter),
@@ -80,7 +80,7 @@ class Generation {
   void drop_finished(GenerateProgress& done) {
     size_t may_end = dry_ ? dry_ends() : batch_.rows().size();
     const auto ended = [&](DecodeRow& row) {
-      row.out.stopped = sampling_.options.stops_at(row.out.tokens.back());
+      row.out.stopped = sampling_.stops_at(row.out.tokens.back());
       if (may_end == 0 || !(row.out.stopped || row.is_full())) return false;
       --may_end;
       return true;
@@ -112,7 +112,7 @@ class Generation {
     for (size_t i = 0; i < batch_.going_on(); ++i) {
       DecodeRow& row = batch_.rows()[i];
       Completion& out = row.out;
-      const int32_t room = sampling_.options.max_new_tokens - static_cast<int32_t>(out.tokens.size());
+      const int32_t room = sampling_.max_new_tokens - static_cast<int32_t>(out.tokens.size());
       row.advance = next_ > max_rows_ ? room : std::min(kDryStride, room);
       if (room == 0) continue;
       const int32_t more = row.advance - 1;
@@ -125,7 +125,7 @@ class Generation {
   const int32_t n_;
   const int64_t total_;
   const int64_t max_rows_;
-  const RowSampling sampling_;
+  const SamplingOptions& sampling_;
   const uint64_t seed_;
   const uint64_t first_row_;
   DecodeBatch batch_;

@@ -56,9 +56,9 @@ void RequestDecoder::add(std::vector<DecodeRequest> requests) {
   for (DecodeRequest& request : requests) {
     SamplingOptions& sampling = request.sampling;
     sampling.max_new_tokens = static_cast<int32_t>(std::min<int64_t>(sampling.max_new_tokens, room(request.prompt)));
-    auto queued = std::make_unique<Request>(Request{request.id, &prompts_.use(std::move(request.prompt)),
-                                                    RowSampling(std::move(sampling), model_.info().banned_tokens),
-                                                    request.seed, request.row, request.completion});
+    auto queued =
+        std::make_unique<Request>(Request{request.id, &prompts_.use(std::move(request.prompt)), std::move(sampling),
+                                          request.seed, request.row, request.completion});
     waiting_.push_back(queued.get());
     requests_.emplace(request.id, std::move(queued));
   }
@@ -148,39 +148,44 @@ void RequestDecoder::put_back(size_t keep) {
     waiting_.push_front(requests_.at(batch_.take_back_joined().id).get());
 }
 
-// Memory that does not suffice is the fault of a request that joins, which is found alone, or else of the youngest.
+// One token of each, of as many as memory holds.
 void RequestDecoder::pass() {
-  admit();
-  for (;;) {
-    std::string reason;
-    try {
-      batch_.pass();
-      return note_drawn();
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kOutOfMemory) {
-        put_back(0);
-        throw;
-      }
-      reason = error.what();
-    } catch (const std::bad_alloc&) {
-      reason = "the system has no more memory";
-    } catch (...) {
-      put_back(0);
-      throw;
+  try {
+    admit();
+    for (std::string reason = try_pass(); !reason.empty(); reason = try_pass()) {
+      model_.backend().trim();
+      give_up_one(reason);
+      if (batch_.rows().empty()) return;
     }
-    model_.backend().trim();
-    give_up_one(reason);
-    if (batch_.rows().empty()) return;
+  } catch (...) {
+    put_back(0);
+    throw;
+  }
+  note_drawn();
+}
+
+// Why memory did not suffice; empty where it did.
+std::string RequestDecoder::try_pass() {
+  try {
+    batch_.pass();
+    return "";
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+    return error.what();
+  } catch (const std::bad_alloc&) {
+    return "the system has no more memory";
   }
 }
 
+// Memory that does not suffice is the fault of a request that joins, which is found alone by halves, or else of the
+// youngest.
 void RequestDecoder::give_up_one(const std::string& reason) {
   // Without the advice for training that may follow.
   const std::string message = "out of memory, with " + std::to_string(batch_.rows().size() - 1) +
                               " other requests under way (" + reason.substr(0, reason.find(';')) +
                               "): have fewer at once, or shorter ones";
   const size_t joined = batch_.rows().size() - batch_.going_on();
-  if (joined > 1) return put_back(1);
+  if (joined > 1) return put_back(joined / 2);
   if (joined == 1) return fail_request(batch_.take_back_joined().id, message);
   const uint64_t youngest = batch_.rows().back().id;
   batch_.drop([&](const DecodeRow& row) { return row.id == youngest; },
@@ -197,7 +202,7 @@ void RequestDecoder::note_drawn() {
     if (!row.failed) untold_.tokens.push_back({row.id, row.out.tokens.back(), row.out.log_probs.back()});
   const auto ended = [](DecodeRow& row) {
     if (row.failed) return true;
-    row.out.stopped = row.sampling->options.stops_at(row.out.tokens.back());
+    row.out.stopped = row.sampling->stops_at(row.out.tokens.back());
     return row.out.stopped || row.is_full();
   };
   batch_.drop(ended, [&](const DecodeRow& row) {

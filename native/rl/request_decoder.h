@@ -79,7 +79,7 @@ class RequestDecoder {
   struct Request {
     uint64_t id;
     SharedPrompt* prompt;
-    RowSampling sampling;
+    SamplingOptions sampling;
     uint64_t seed, row, completion;
   };
 
@@ -91,6 +91,7 @@ class RequestDecoder {
   void join(Request& request);
   void put_back(size_t keep);
   void pass();
+  std::string try_pass();
   void give_up_one(const std::string& reason);
   void note_drawn();
   void fail_request(uint64_t id, const std::string& message);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "core/error.h"
 
@@ -28,9 +27,5 @@ void SamplingOptions::validate(int64_t vocab_size) const {
 bool SamplingOptions::stops_at(int32_t token) const {
   return std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end();
 }
-
-RowSampling::RowSampling(SamplingOptions wanted, std::vector<int32_t> banned)
-    : options(std::move(wanted)), filters{options.temperature,        options.top_k,    options.top_p, options.min_p,
-                                          options.repetition_penalty, std::move(banned)} {}
 
 }  // namespace vlmr1

@@ -37,7 +37,7 @@ std::vector<uint8_t> bytes_of(Backend& backend, const Tensor& x) {
 
 Tensor halves(Backend& backend, const std::vector<float>& values) {
   std::vector<uint16_t> bits(values.size());
-  std::transform(values.begin(), values.end(), bits.begin(), f32_to_bf16);
+  std::transform(values.begin(), values.end(), bits.begin(), [](float value) { return f32_to_bf16(value); });
   Tensor x = backend.empty({static_cast<int64_t>(bits.size())}, DType::kBF16);
   backend.upload(x, bits.data());
   return x;
@@ -273,7 +273,7 @@ TEST(adamw_of_bytes_trains_as_f32_does) {
       std::vector<float> x(static_cast<size_t>(n));
       if (of_halves) {
         const auto bits = halves_of(*backend, t.value);
-        std::transform(bits.begin(), bits.end(), x.begin(), bf16_to_f32);
+        std::transform(bits.begin(), bits.end(), x.begin(), [](uint16_t b) { return bf16_to_f32(b); });
       } else {
         x = to_vector(*backend, t.value);
       }

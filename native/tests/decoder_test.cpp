@@ -181,6 +181,33 @@ TEST(decoder_fails_a_request_alone_that_memory_does_not_hold) {
   expect_as_alone(*f.model, requests, answers, "beside those that do not fit");
 }
 
+// Where not all that wait can join at once, each pass takes as many as it can, and finds out in few attempts.
+TEST(decoder_lets_fewer_join_where_memory_does_not_hold_all) {
+  HookedModel f(kFolder);
+  int failed = 0;
+  f.backend.before_append = [&](const std::vector<QueryRun>& runs) {
+    int32_t tokens = 0;
+    for (const QueryRun& run : runs) tokens += run.count;
+    if (tokens <= 120) return;
+    ++failed;
+    fail(ErrorCode::kOutOfMemory, "memory: 7 MiB more");
+  };
+  SamplingOptions sampling;
+  sampling.max_new_tokens = 20;
+  std::vector<DecodeRequest> requests;
+  for (uint64_t id = 0; id < 64; ++id)
+    requests.push_back(request_of(id, text_prompt(5, 100 + static_cast<int32_t>(id)), sampling));
+  RequestDecoder decoder(*f.model, {});
+  decoder.add(requests);
+  Answers answers;
+  finish(decoder, answers);
+  f.backend.before_append = nullptr;
+  EXPECT_EQ(answers.size(), 64);
+  EXPECT_GT(failed, 3);
+  EXPECT_LT(failed, 24);
+  expect_as_alone(*f.model, requests, answers, "joined by and by");
+}
+
 TEST(decoder_gives_up_the_youngest_where_growth_does_not_fit) {
   HookedModel f(kFolder);
   f.backend.before_append = [&](const std::vector<QueryRun>& runs) {

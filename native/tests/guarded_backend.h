@@ -119,8 +119,9 @@ class GuardedBackend : public Backend {
                        float temperature, Tensor& logits) override {
     inner_.token_logp_grad(target, lse, dlogp, entropy, temperature, logits);
   }
-  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override {
-    inner_.sample(logits, rows, out);
+  void sample(const Tensor& logits, const std::vector<int32_t>& banned, const std::vector<SampleRow>& rows,
+              std::vector<Sampled>& out) override {
+    inner_.sample(logits, banned, rows, out);
   }
   double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
   int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override { return inner_.adamw(step, tensors); }

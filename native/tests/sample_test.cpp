@@ -17,18 +17,22 @@ using namespace testing;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+struct Filters : SampleOptions {
+  std::vector<int32_t> banned;
+};
+
 // Draws once per uniform number from the same logits.
-std::vector<Sampled> draw(Backend& backend, const std::vector<float>& logits, const SampleOptions& options,
+std::vector<Sampled> draw(Backend& backend, const std::vector<float>& logits, const Filters& options,
                           const std::vector<double>& uniforms, const std::vector<int32_t>& seen = {}) {
   const int64_t v = static_cast<int64_t>(logits.size());
   Array rows{{static_cast<int64_t>(uniforms.size()), v}, {}, false};
   std::vector<SampleRow> samples;
   for (const double u : uniforms) {
     rows.values.insert(rows.values.end(), logits.begin(), logits.end());
-    samples.push_back({&options, u, seen.data(), static_cast<int64_t>(seen.size())});
+    samples.push_back({options, u, seen.data(), static_cast<int64_t>(seen.size())});
   }
   std::vector<Sampled> out;
-  backend.sample(to_device(backend, rows), samples, out);
+  backend.sample(to_device(backend, rows), options.banned, samples, out);
   return out;
 }
 
@@ -63,8 +67,8 @@ TEST(sample_token_logp_and_entropy_equal_torch) {
   }
 }
 
-SampleOptions filter_options(const Json& s) {
-  SampleOptions o;
+Filters filter_options(const Json& s) {
+  Filters o;
   o.temperature = static_cast<float>(s.double_or("temperature", 1.0));
   o.top_k = static_cast<int32_t>(s.int_or("top_k", 0));
   o.top_p = static_cast<float>(s.double_or("top_p", 1.0));
@@ -110,7 +114,7 @@ TEST(sample_filters_equal_transformers) {
 
 TEST(sample_is_the_same_on_every_device) {
   const auto logits = random_array(1, {300}, 2.0).values;
-  const SampleOptions options{0.8f, 100, 0.95f, 0.001f, 1.0f, {}};
+  const Filters options{0.8f, 100, 0.95f, 0.001f, 1.0f, {}};
   const auto expected = draw(*devices()[0].open(1), logits, options, grid(50));
   for (const Device& device : devices()) {
     const auto got = draw(*device.open(3), logits, options, grid(50));
@@ -122,7 +126,7 @@ TEST(sample_is_the_same_on_every_device) {
 }
 
 // What the filters leave, in the order of transformers, plainly and in double; 0 for tokens that are filtered out.
-std::vector<double> plain_distribution(const std::vector<float>& logits, const SampleOptions& o) {
+std::vector<double> plain_distribution(const std::vector<float>& logits, const Filters& o) {
   std::vector<size_t> order;
   std::vector<double> p(logits.size());
   for (size_t i = 0; i < p.size(); ++i)
@@ -152,7 +156,7 @@ TEST(sample_of_a_large_vocabulary_inverts_the_distribution) {
   auto logits = random_array(3, {9'001}, 3.0).values;
   for (size_t i = 0; i < 40; ++i) logits[i * 223 + 7] = 11.0f;  // ties where filters cut
   for (const size_t i : {0, 5, 300, 9'000}) logits[i] = i == 5 ? std::nanf("") : -kInfinity;
-  std::vector<SampleOptions> all(12);
+  std::vector<Filters> all(12);
   for (size_t i = 0; i < all.size(); ++i) all[i].banned = {1, 230, 8'999};
   all[1].top_k = 20;
   all[2].top_k = 500;
@@ -167,7 +171,7 @@ TEST(sample_of_a_large_vocabulary_inverts_the_distribution) {
   all[11] = {50.0f, 0, 0.97f, 0.0f, 1.0f, {}};
   auto numbers = logits;
   numbers[5] = -kInfinity;
-  for (const SampleOptions& options : all) {
+  for (const Filters& options : all) {
     const auto p = plain_distribution(numbers, options);
     const auto uniforms = grid(97);
     const auto got = draw(*backend, logits, options, uniforms);
@@ -184,8 +188,8 @@ TEST(sample_of_a_large_vocabulary_inverts_the_distribution) {
 
 TEST(sample_of_a_large_vocabulary_is_the_same_everywhere) {
   const auto logits = random_array(1, {4'099}, 2.0).values;
-  for (const SampleOptions& options :
-       {SampleOptions{}, SampleOptions{0.7f, 0, 0.9f, 0.0f, 1.3f, {7}}, SampleOptions{0.0f, 0, 1.0f, 0.0f, 1.0f, {}}}) {
+  for (const Filters& options :
+       {Filters{}, Filters{0.7f, 0, 0.9f, 0.0f, 1.3f, {7}}, Filters{0.0f, 0, 1.0f, 0.0f, 1.0f, {}}}) {
     const std::vector<int32_t> seen{3, 9, 3};
     const auto expected = draw(*devices()[0].open(1), logits, options, grid(40), seen);
     for (const Device& device : devices()) {
@@ -202,8 +206,8 @@ TEST(sample_of_a_large_vocabulary_is_the_same_everywhere) {
 TEST(sample_rows_do_not_see_the_options_of_others) {
   std::vector<SampleOptions> options(6);
   options[0].temperature = 0.0f;
-  options[1] = {0.7f, 0, 0.9f, 0.0f, 1.3f, {7}};
-  options[2] = {1.5f, 40, 1.0f, 0.01f, 1.0f, {}};
+  options[1] = {0.7f, 0, 0.9f, 0.0f, 1.3f};
+  options[2] = {1.5f, 40, 1.0f, 0.01f, 1.0f};
   options[3].repetition_penalty = 0.5f;
   options[4].top_k = 1;
   const std::vector<int32_t> seen{3, 9, 3};
@@ -213,12 +217,11 @@ TEST(sample_rows_do_not_see_the_options_of_others) {
     const Tensor z = to_device(*backend, logits);
     std::vector<SampleRow> rows;
     for (int64_t n = 0; n < 12; ++n)
-      rows.push_back(
-          {&options[static_cast<size_t>(n) % options.size()], 0.08 * static_cast<double>(n), seen.data(), 3});
+      rows.push_back({options[static_cast<size_t>(n) % options.size()], 0.08 * static_cast<double>(n), seen.data(), 3});
     std::vector<Sampled> together, alone;
-    backend->sample(z, rows, together);
+    backend->sample(z, {7}, rows, together);
     for (int64_t n = 0; n < 12; ++n) {
-      backend->sample(z.rows(n, n + 1), {rows[static_cast<size_t>(n)]}, alone);
+      backend->sample(z.rows(n, n + 1), {7}, {rows[static_cast<size_t>(n)]}, alone);
       EXPECT_EQ(together[static_cast<size_t>(n)].token, alone[0].token);
       EXPECT_EQ(together[static_cast<size_t>(n)].logp, alone[0].logp);
     }
@@ -249,7 +252,7 @@ TEST(sample_banned_tokens_never_come) {
   std::vector<float> logits(40, 0.0f);
   logits[7] = 50.0f;
   logits[39] = 30.0f;
-  SampleOptions options;
+  Filters options;
   options.banned = {7, 39, 0};
   std::map<int32_t, int> met;
   for (const Sampled& s : draw(*backend, logits, options, grid(4000))) ++met[s.token];
@@ -263,7 +266,7 @@ TEST(sample_banned_tokens_never_come) {
 TEST(sample_rows_that_leave_nothing_say_so) {
   const auto backend = make_cpu_backend({1, ""});
   for (const float temperature : {1.0f, 0.0f}) {
-    SampleOptions options;
+    Filters options;
     options.temperature = temperature;
     options.top_p = 0.9f;
     const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -295,7 +298,7 @@ TEST(sample_at_the_ends_of_the_uniform_numbers) {
 
 TEST(sample_greedy_takes_the_first_of_the_best) {
   const auto backend = make_cpu_backend({1, ""});
-  SampleOptions greedy;
+  Filters greedy;
   greedy.temperature = 0.0f;
   const auto got = draw(*backend, {1.0f, 5.0f, 5.0f, 2.0f}, greedy, {0.99});
   EXPECT_EQ(got[0].token, 1);
@@ -312,7 +315,7 @@ TEST(sample_with_hardly_any_temperature) {
   logits[5] = 1.5f;
   logits[9] = -2.0f;
   for (const float temperature : {1e-3f, 1e-37f, 1e-39f, 1e-45f}) {
-    SampleOptions options;
+    Filters options;
     options.temperature = temperature;
     options.top_p = 0.9f;
     const Sampled got = draw(*backend, logits, options, {0.7})[0];

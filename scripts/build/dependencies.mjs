@@ -1,10 +1,14 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { BuildError, root, runQuietly, step } from "./run.mjs";
 
 /** `npm ci` unless node_modules holds what package-lock.json says. */
 export async function installDependencies() {
   requireNode();
   if (isInstalled()) return;
+  if (lstatSync(`${root}node_modules`, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm would empty what it leads to, which another checkout may be using.
+    throw new BuildError("node_modules is a link, and what it leads to is not what package-lock.json asks for");
+  }
   await step("npm packages: npm ci", () =>
     // No package needs its install script here, and this one's is the native build, which comes next.
     runQuietly("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]),

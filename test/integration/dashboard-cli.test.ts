@@ -1,15 +1,25 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { runCli } from "../support/cli.js";
-import { EventLog } from "../support/event-log.js";
+import { command, EventLog } from "../support/event-log.js";
 import { startCli, tinyRun, writeReward } from "../support/golden-run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const folder = temporaryFolder();
 const reward = writeReward(folder);
 const slow = writeReward(folder, "slow", "await new Promise((done) => setTimeout(done, 50)); return 1;");
+/** Waits until its file is there: no run is over before the test looks at it. */
+const gated = (gate: string) =>
+  writeReward(
+    folder,
+    `until_${gate}`,
+    `const { existsSync } = await import("node:fs");
+     while (!existsSync(${JSON.stringify(join(folder, `${gate}.gate`))})) await new Promise((done) => setTimeout(done, 10));
+     return 1;`,
+  );
+const openGate = (gate: string) => writeFileSync(join(folder, `${gate}.gate`), "");
 const ADDRESS = /^dashboard: (http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]{43})$/m;
 
 /** The address that a command prints, once it does. */
@@ -25,10 +35,11 @@ async function addressIn(text: () => string): Promise<string> {
 describe("train --dashboard", () => {
   test("ends with its run where nobody sits before it, and says so to who looks", async () => {
     const out = join(folder, "plain");
-    const run = startCli(tinyRun(out, slow, "--max-steps", "4", "--dashboard", "0"));
+    const run = startCli(tinyRun(out, gated("plain"), "--max-steps", "4", "--dashboard", "0"));
     const log = await EventLog.open(await addressIn(run.text));
-    await log.until(({ step }) => step >= 1, 20_000);
+    openGate("plain");
     const { code, text } = await run.ended;
+    await log.until(({ status }) => status !== "running");
     expect({ code, text: text.match(/dashboard: /g) }).toEqual({ code: 0, text: ["dashboard: "] });
     expect(log.run).toMatchObject({ status: "finished", step: 4, totalSteps: 4, name: "plain" });
     expect(log.run.completions).toHaveLength(16);
@@ -41,11 +52,13 @@ describe("train --dashboard", () => {
     const onError = (more: string) => {
       text += more;
     };
-    const args = tinyRun(join(folder, "terminal"), slow, "--max-steps", "2", "--dashboard=0");
+    const args = tinyRun(join(folder, "terminal"), gated("terminal"), "--max-steps", "2", "--dashboard=0");
     const ended = runCli(args, { tty: true, signal: controller.signal, onError });
     const url = await addressIn(() => text.replaceAll("\r", "\n"));
     const log = await EventLog.open(url);
+    openGate("terminal");
     while (!text.includes("stays open until Ctrl-C")) await sleep(10);
+    await log.until(({ status }) => status === "finished");
     expect(log.run).toMatchObject({ status: "finished", step: 2 });
     expect((await fetch(url)).status).toBe(200);
     const late = await EventLog.open(url);
@@ -66,12 +79,47 @@ describe("train --dashboard", () => {
   test("is interrupted as any other run", async () => {
     const run = startCli(tinyRun(join(folder, "interrupted"), slow, "--max-steps", "500", "--dashboard", "0"));
     const log = await EventLog.open(await addressIn(run.text));
-    await log.until(({ step }) => step >= 1, 20_000);
+    await log.until(({ step }) => step >= 1);
     run.kill("SIGINT");
     const { code, text } = await run.ended;
     expect(code).toBe(130);
     expect(text).toContain("to go on: ");
-    expect(log.run.status).toBe("interrupted");
+    await log.until(({ status }) => status === "interrupted");
+  });
+
+  /** A run that is held, with no page open and nothing else to do. */
+  const held = async (name: string) => {
+    const run = startCli(tinyRun(join(folder, name), slow, "--max-steps", "500", "--dashboard", "0"));
+    const url = await addressIn(run.text);
+    const log = await EventLog.open(url);
+    await log.until(({ step }) => step >= 1);
+    expect((await command(url, { action: "pause" })).status).toBe(200);
+    await log.until(({ status }) => status === "paused");
+    log.close();
+    await sleep(300);
+    return { run, url };
+  };
+
+  test("that is paused there stays alive, can be steered on, and says how to go on when it was stopped", async () => {
+    const { run, url } = await held("held");
+    const step = Number(/paused after step (\d+)/.exec(run.text())?.[1]);
+    expect((await command(url, { action: "continue" })).status).toBe(200);
+    const log = await EventLog.open(url);
+    await log.until((shown) => shown.step > step);
+    log.close();
+    expect((await command(url, { action: "stop" })).status).toBe(200);
+    const { code, text } = await run.ended;
+    expect({ code, stopped: text.includes("stopped on its dashboard") }).toEqual({ code: 0, stopped: true });
+    expect(text).toContain(`to go on: vlmr1-native train --config ${join(folder, "held", "config.yaml")} --resume\n`);
+  });
+
+  test("that is paused is interrupted by Ctrl-C, behind a checkpoint", async () => {
+    const { run } = await held("held-interrupted");
+    run.kill("SIGINT");
+    const { code, text } = await run.ended;
+    expect(code).toBe(130);
+    expect(text).toMatch(/interrupted after \d+ steps in .*, checkpoint /);
+    expect(text).toContain("to go on: ");
   });
 
   test.each([

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { PageData } from "../../lib/page/page-data.js";
 import { serveRuns } from "../../lib/page/server/serve-runs.js";
 import { type GrpoTrainerOptions, Trainer } from "../../lib/trainer/index.js";
-import { EventLog } from "../support/event-log.js";
+import { command, EventLog } from "../support/event-log.js";
 import { goldenPath } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, MODEL, rows, runAll, timeless } from "../support/training.js";
@@ -30,12 +30,6 @@ async function start(more: Partial<GrpoTrainerOptions> = {}, outputDir = newRun(
   const log = await EventLog.open(url);
   closing.push(async () => log.close());
   return { trainer, all, url, log, outputDir };
-}
-
-function command(url: string, body: object): Promise<Response> {
-  const [address = "", token = ""] = url.split("#token=");
-  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
-  return fetch(`${address}control`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
 describe("a run with a dashboard", () => {

@@ -327,6 +327,15 @@ describe("the end of a process", () => {
       0,
     ],
     ["that leaves an idle decoder", "await step(5);", 0],
+    [
+      "that disposes of a decoder whose steps wait, and has let go of the engine,",
+      `setTimeout(() => process.exit(3), 30_000).unref();
+      const waiting = [step(300), step(0)];
+      decoder.dispose();
+      for (let i = 0; i < 5; i++) { await new Promise(setImmediate); global.gc(); }
+      await Promise.all(waiting);`,
+      0,
+    ],
     ["that exits in the middle of a step", "step(1e6); setTimeout(() => process.exit(7), 50);", 7],
     ["that opens many and closes none", "for (let i = 0; i < 20; i++) { await open(); global.gc(); }", 0],
   ])("%s is an orderly one", async (_, body, code) => {

@@ -22,6 +22,7 @@ export async function runCli(
     version: "1.2.3",
     signal: options.signal ?? new AbortController().signal,
     stdout: {
+      isTTY: options.tty ?? false,
       write: (text) => {
         stdout += text;
         options.onWrite?.(text);

@@ -23,7 +23,7 @@ export class EventLog {
     return this.data.runs[0] as PageRun;
   }
 
-  async until(condition: (run: PageRun) => boolean, milliseconds = 10_000): Promise<void> {
+  async until(condition: (run: PageRun) => boolean, milliseconds = 30_000): Promise<void> {
     const end = performance.now() + milliseconds;
     while (!condition(this.run)) {
       if (performance.now() > end) throw new Error(`not in ${milliseconds} ms; events were ${this.names}`);
@@ -72,4 +72,11 @@ export class EventLog {
     else if (name === "progress") this.progress.push(value as PageEvents["progress"]);
     else this.apply(name, value as never);
   }
+}
+
+/** Steers the run whose dashboard has this address. */
+export function command(url: string, body: object): Promise<Response> {
+  const [address = "", token = ""] = url.split("#token=");
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+  return fetch(`${address}control`, { method: "POST", headers, body: JSON.stringify(body) });
 }

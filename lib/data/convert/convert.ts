@@ -2,13 +2,14 @@ import { isAbsolute, join } from "node:path";
 import { conversionSchema } from "../../config/convert-schema.js";
 import { parseConfig } from "../../config/index.js";
 import { throwIfAborted, VlmR1Error } from "../../errors/index.js";
+import { replaceJson } from "../../files/index.js";
 import { splitPaths, withUniqueIds } from "../datasets/index.js";
 import { type DataStatistics, dataStatistics } from "../statistics.js";
 import { parseColumns, profileOf } from "./columns.js";
 import { type Collected, type ConvertedRow, convertSource } from "./convert-source.js";
 import { checkEncoding } from "./encoding.js";
 import { openSources } from "./open-source.js";
-import { claimOutputs, type OutputPaths, outputPaths, writeJson, writeRows } from "./outputs.js";
+import { claimOutputs, type OutputPaths, outputPaths, writeRows } from "./outputs.js";
 import { PictureInspector } from "./pictures.js";
 import { fieldNames, type RecipeOptions, recipeFor } from "./recipe.js";
 import type { ConvertProblem, ProblemKind, Source, SourceFormat } from "./source.js";
@@ -91,7 +92,7 @@ export async function convertData(options: ConvertOptions): Promise<ConvertResul
     problems: left,
     statistics: dataStatistics([...train, ...test].map(({ row }) => row)),
   };
-  await writeJson(paths.report, report);
+  await replaceJson(paths.report, report, { what: "write the report" });
   if (rows.length === 0) throw noRow(inputs, left, paths.report);
   return { report, paths };
 }

@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { VlmR1Error } from "../../errors/index.js";
+import { linesIn } from "../../files/index.js";
 import { decodeFile, detectEncoding } from "./encoding.js";
 import { type Source, type SourceFormat, type SourceItem, shown } from "./source.js";
 
@@ -75,23 +76,18 @@ async function* arrayItems(values: readonly unknown[]): AsyncGenerator<SourceIte
 
 async function* jsonLines(texts: AsyncIterable<string>): AsyncGenerator<SourceItem> {
   let number = 0;
-  let rest = "";
-  const item = (line: string): SourceItem[] => {
+  for await (const line of linesIn(texts)) {
     number += 1;
-    if (line.trim() === "") return [];
-    try {
-      return [itemOf(JSON.parse(line), `line ${number}`)];
-    } catch (error) {
-      const message = `not valid JSON: ${(error as Error).message}`;
-      return [{ problem: { kind: "malformed", place: `line ${number}`, message } }];
-    }
-  };
-  for await (const text of texts) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) yield* item(line);
+    if (line.trim() !== "") yield lineItem(line, `line ${number}`);
   }
-  yield* item(rest);
+}
+
+function lineItem(line: string, place: string): SourceItem {
+  try {
+    return itemOf(JSON.parse(line), place);
+  } catch (error) {
+    return { problem: { kind: "malformed", place, message: `not valid JSON: ${(error as Error).message}` } };
+  }
 }
 
 function itemOf(value: unknown, place: string): SourceItem {

@@ -78,12 +78,6 @@ export async function writeRows(path: string, rows: readonly ConvertedRow[]): Pr
   });
 }
 
-export async function writeJson(path: string, value: unknown): Promise<void> {
-  await replaceFile(path, { what: "write the report" }, async (file) => {
-    await file.write(`${JSON.stringify(value, null, 2)}\n`);
-  });
-}
-
 function outputRow({ row, conversations, kept }: ConvertedRow, folder: string): Record<string, unknown> {
   const images = row.images.map((path) => relative(folder, path).split(sep).join("/"));
   const image = images.length === 0 ? {} : { image: images.length === 1 ? images[0] : images };

@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { fromSystem, VlmR1Error } from "../../errors/index.js";
 import { replaceFile } from "../../files/index.js";
 import { decodeImage, imageSize } from "../../processing/image.js";
+import { pictureFormat } from "../../processing/picture-format.js";
 import { shown } from "./source.js";
 
 /** A picture as a row names it: a file, or the bytes of one. */
@@ -80,7 +81,7 @@ export class PictureInspector {
   }
 
   private async inspect(bytes: Uint8Array, name: string): Promise<KnownPicture> {
-    const ending = endingOf(bytes);
+    const ending = pictureFormat(bytes);
     try {
       const size = await imageSize(bytes);
       if (this.decode) await decodeImage(bytes, { name });
@@ -103,20 +104,6 @@ async function readPicture(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw fromSystem(error, "find the picture", path);
   }
-}
-
-const ENDINGS: readonly [RegExp, string][] = [
-  [/^\xff\xd8\xff/, "jpg"],
-  [/^\x89PNG/, "png"],
-  [/^GIF8/, "gif"],
-  [/^RIFF....WEBP/s, "webp"],
-  [/^(II\*\0|MM\0\*)/, "tiff"],
-  [/^....ftyp/s, "avif"],
-];
-
-function endingOf(bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
-  return ENDINGS.find(([beginning]) => beginning.test(start))?.[1];
 }
 
 /** Characters of a hash in a file's name. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { stringify } from "csv-stringify/sync";
 import type { Site } from "../../config/crawl-schema.js";
-import { replaceFile } from "../../files/index.js";
+import { replaceFile, replaceJson } from "../../files/index.js";
 import type { CrawlReport } from "./result.js";
 import { IMAGE_PATH } from "./site.js";
 
@@ -29,8 +29,5 @@ export async function writeCsv(folder: string, site: Site, items: readonly Crawl
 }
 
 export async function writeReport(folder: string, report: CrawlReport): Promise<void> {
-  const text = `${JSON.stringify(report, null, 2)}\n`;
-  await replaceFile(join(folder, REPORT_FILE), { what: "write the report", hint: HINT }, (file) =>
-    file.writeFile(text),
-  );
+  await replaceJson(join(folder, REPORT_FILE), report, { what: "write the report", hint: HINT });
 }

@@ -2,17 +2,8 @@ import type { ImageRules } from "../../config/crawl-schema.js";
 import { parseSize } from "../../config/index.js";
 import { VlmR1Error } from "../../errors/index.js";
 import { decodeImage, imageSize } from "../../processing/image.js";
+import { pictureFormat } from "../../processing/picture-format.js";
 import { CrawlFailure } from "./failure.js";
-
-/** How pictures begin, whatever their address or Content-Type says, and what their file's name ends in. */
-const TYPES: readonly (readonly [string, RegExp])[] = [
-  ["jpg", /^\xff\xd8\xff/],
-  ["png", /^\x89PNG\r\n/],
-  ["gif", /^GIF8[79]a/],
-  ["webp", /^RIFF....WEBP/s],
-  ["tiff", /^(II\*\0|MM\0\*)/],
-  ["avif", /^....ftypavi[fs]/s],
-];
 
 /**
  * The ending that fits a picture's bytes. Throws `CrawlFailure` for what a model could not be shown: no picture, one
@@ -34,8 +25,7 @@ export async function checkPicture(bytes: Buffer, url: string, rules: ImageRules
     const message = error.message.replace(/^the picture/, url);
     throw new CrawlFailure("ERR_IMAGE", message, { hint: error.hint, cause: error });
   }
-  const start = bytes.toString("latin1", 0, 16);
-  const ending = TYPES.find(([, pattern]) => pattern.test(start))?.[0];
+  const ending = pictureFormat(bytes);
   if (ending === undefined) throw new CrawlFailure("ERR_IMAGE", `${url}: not a picture in a known format`);
   return ending;
 }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Site } from "../../config/crawl-schema.js";
 import { fromSystem, usageError, VlmR1Error } from "../../errors/index.js";
+import { makeFolder } from "../../files/index.js";
 import type { PageRecord } from "./extract.js";
 import type { CrawlProblem } from "./failure.js";
 
@@ -41,7 +42,7 @@ export class CrawlState {
     const path = join(folder, STATE_FILE);
     let file: FileHandle | undefined;
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       const { lines, bytes } = await readLines(path);
       if (lines.length > 0) checkLines(lines, site, path, resume);
       file = await open(path, lines.length > 0 ? "a" : "w");

@@ -16,7 +16,7 @@ export async function contentKeys(rows: readonly Row[], signal?: AbortSignal): P
   const real = await mapBounded(paths, realPath, { width: WIDTH, signal });
   const realOf = new Map(paths.map((path, index) => [path, real[index] as string]));
   return rows.map((row) => {
-    if (row.images.length === 0) return [`text:${questionOf(row)}`];
+    if (row.images.length === 0) return [`text:${conversationOf(row)}`];
     return row.images.map((path) => `file:${realOf.get(path)}`);
   });
 }
@@ -30,7 +30,7 @@ async function realPath(path: string): Promise<string> {
   }
 }
 
-function questionOf({ messages }: Row): string {
+function conversationOf({ messages }: Row): string {
   const turns = messages.map(({ role, content }) => {
     const text =
       typeof content === "string" ? content : content.map((part) => ("text" in part ? part.text : "")).join("");

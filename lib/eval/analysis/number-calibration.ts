@@ -4,7 +4,7 @@ import { answerParts } from "./answer-parts.js";
 import { correlation, median, quantile, rankCorrelation } from "./statistics.js";
 
 /** Relative errors that `within` counts up to. */
-export const WITHIN = [0.05, 0.1, 0.2, 0.5] as const;
+const WITHIN = [0.05, 0.1, 0.2, 0.5] as const;
 
 /** Most bins of the table. */
 const BINS = 5;

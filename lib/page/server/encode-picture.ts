@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { imageSize } from "../../processing/image.js";
+import { imageSize, MAX_DECODED_PIXELS } from "../../processing/image.js";
 import { loadSharp } from "../../processing/sharp.js";
 
 export interface EncodedPicture {
@@ -20,8 +20,6 @@ const LONGEST_SIDE = 640;
 const MOST_BYTES = 256 << 10;
 /** What is larger than any picture of a data set is not read. */
 const MOST_READ = 256 << 20;
-/** As Pillow: what claims to be larger is taken for an attack on memory. */
-const MOST_PIXELS = 178_956_970;
 
 /** A picture's file as a browser shows it; undefined for what is no picture. */
 export async function encodePicture(path: string): Promise<EncodedPicture | undefined> {
@@ -31,7 +29,7 @@ export async function encodePicture(path: string): Promise<EncodedPicture | unde
     // Turns down what is no picture of a known format: a drawing in SVG may hold programs.
     await imageSize(bytes);
     const sharp = await loadSharp();
-    const picture = sharp(bytes, { limitInputPixels: MOST_PIXELS });
+    const picture = sharp(bytes, { limitInputPixels: MAX_DECODED_PIXELS });
     const { format, width, height } = await picture.metadata();
     const type = SHOWN[format];
     const small = Math.max(width, height) <= LONGEST_SIDE && bytes.length <= MOST_BYTES;

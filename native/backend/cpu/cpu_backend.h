@@ -85,7 +85,8 @@ class CpuBackend final : public Backend {
                   Tensor& logp, Tensor* entropy) override;
   void token_logp_grad(const Tensor& target, const Tensor& lse, const Tensor& dlogp, const EntropyGrad* entropy,
                        float temperature, Tensor& logits) override;
-  void sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) override;
+  void sample(const Tensor& logits, const std::vector<int32_t>& banned, const std::vector<SampleRow>& rows,
+              std::vector<Sampled>& out) override;
 
   double sum_squares(const Tensor& x) override;
   int64_t adamw(const AdamWStep& step, const AdamWTensors& tensors) override;

@@ -17,7 +17,7 @@ void pack_panel(const KernelTable& kernels, const Tensor& w, int64_t first, int6
   if (w.dtype() == DType::kF16) {
     const auto* half = static_cast<const uint16_t*>(block.in);
     wide.resize(static_cast<size_t>(count * k));
-    std::transform(half, half + count * k, wide.begin(), f16_to_f32);
+    std::transform(half, half + count * k, wide.begin(), [](uint16_t bits) { return f16_to_f32(bits); });
     block.in = wide.data();
   }
   block.stride = k;

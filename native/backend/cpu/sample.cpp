@@ -21,8 +21,9 @@ bool before(const SampleCandidate& a, const SampleCandidate& b) {
 
 class RowSampler {
  public:
-  RowSampler(const KernelTable& kernels, const SampleOptions& options, SampleScratch& scratch)
-      : kernels_(kernels), options_(options), scratch_(scratch) {}
+  RowSampler(const KernelTable& kernels, const SampleOptions& options, const std::vector<int32_t>& banned,
+             SampleScratch& scratch)
+      : kernels_(kernels), options_(options), banned_(banned), scratch_(scratch) {}
 
   Sampled draw(const float* logits, int64_t v, const SampleRow& row) {
     v_ = v;
@@ -46,7 +47,7 @@ class RowSampler {
  private:
   const float* changed(const float* logits, const SampleRow& row) {
     const float penalty = options_.repetition_penalty;
-    if (penalty == 1.0f && options_.banned.empty()) return logits;
+    if (penalty == 1.0f && banned_.empty()) return logits;
     std::vector<float>& scores = scratch_.scores;
     scores.assign(logits, logits + v_);
     if (penalty != 1.0f) {
@@ -59,7 +60,7 @@ class RowSampler {
         s = s > 0 ? s / penalty : s * penalty;
       }
     }
-    for (const int32_t token : options_.banned) scores[token] = -kInfinity;
+    for (const int32_t token : banned_) scores[token] = -kInfinity;
     return scores.data();
   }
 
@@ -230,6 +231,7 @@ class RowSampler {
 
   const KernelTable& kernels_;
   const SampleOptions& options_;
+  const std::vector<int32_t>& banned_;
   SampleScratch& scratch_;
   const float* scores_ = nullptr;
   int64_t v_ = 0;
@@ -240,21 +242,19 @@ class RowSampler {
 
 }  // namespace
 
-void CpuBackend::sample(const Tensor& logits, const std::vector<SampleRow>& rows, std::vector<Sampled>& out) {
+void CpuBackend::sample(const Tensor& logits, const std::vector<int32_t>& banned, const std::vector<SampleRow>& rows,
+                        std::vector<Sampled>& out) {
   const int64_t v = logits.shape().cols();
   const float* z = logits.data<float>();
   out.resize(rows.size());
   if (dry_run_) {
-    std::transform(rows.begin(), rows.end(), out.begin(), [](const SampleRow& row) {
-      const std::vector<int32_t>& banned = row.options->banned;
-      int32_t allowed = 0;
-      while (std::count(banned.begin(), banned.end(), allowed) != 0) ++allowed;
-      return Sampled{allowed, 0.0f};
-    });
+    int32_t allowed = 0;
+    while (std::count(banned.begin(), banned.end(), allowed) != 0) ++allowed;
+    std::fill(out.begin(), out.end(), Sampled{allowed, 0.0f});
     return;
   }
   pool_.run(static_cast<int64_t>(rows.size()), [&](int64_t n, int thread) {
-    out[n] = RowSampler(kernels_, *rows[n].options, sample_scratch_[thread]).draw(z + n * v, v, rows[n]);
+    out[n] = RowSampler(kernels_, rows[n].options, banned, sample_scratch_[thread]).draw(z + n * v, v, rows[n]);
   });
 }
 

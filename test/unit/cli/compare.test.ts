@@ -108,13 +108,13 @@ describe("compare", () => {
     ]);
   });
 
-  it("says that a few rows tell little, shows a picture once, and keeps the terminal as it is", () => {
+  it("says that a few rows tell little, shows a picture once, and keeps the terminal as it is", async () => {
     const about = (id: string, reward: number, completion = "") =>
       recorded({ id, reward, completion, images: [id.startsWith("a") ? "/a.png" : "/b.png"] });
     const record = (...own: RecordedAnswer[]) => ({ version: 2 as const, metrics: {}, answers: own });
     const first = record(about("a1", 0), about("a2", 0), about("b", 1, "\u001b[2J\ta"));
     const second = record(about("a1", 1), about("a2", 1), about("b", 0));
-    const text = comparisonLines(compareRecords(first, second), { top: 5, resamples: 100 }).join("\n");
+    const text = comparisonLines(await compareRecords(first, second), { top: 5, resamples: 100 }).join("\n");
     expect(text).toContain(
       "\n3 rows, drawn in 2 groups that share a picture; 100 resamples; so few make the intervals too",
     );
@@ -180,6 +180,8 @@ describe("compare", () => {
       [[old], 1, "is of an older version"],
       [[join(one, "after.json"), other], 1, "24 of 24 rows expect another answer"],
       [[MODEL, "nowhere/at/all", ...data], 1, 'no folder "nowhere/at/all"'],
+      [[one, two, "--eval-batch-size", "2"], 2, "--eval-batch-size is about evaluating a model, but neither"],
+      [[join(one, "after.json"), two, "--limit", "2"], 2, "--limit is about evaluating a model"],
       [[one, two, "--class-field", "kind"], 2, "there is no data set"],
       [[one, two, "--resamples", "3"], 2, "resamples"],
     ];

@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { jsonLines, runCli } from "../../support/cli.js";
@@ -92,6 +92,49 @@ describe("eval", () => {
     }
     expect(await evaluate("--resume")).toMatchObject({ code: 2, stderr: expect.stringContaining("no file to go on") });
     expect(prompts()).toEqual([]);
+  });
+
+  it("does not go on with the answers of another model or of other options", async () => {
+    use();
+    const path = join(folder, "options.jsonl");
+    const again = (...more: string[]) => evaluate("--answers", path, "--resume", ...more);
+    expect(await evaluate("--answers", path, "--limit", "3")).toMatchObject({ code: 0 });
+    const three = readFileSync(path, "utf8");
+    use();
+    const refusals = [
+      [
+        ["--model", goldenPath("qwen2_5_vl_b")],
+        `model "${goldenPath("qwen2_5_vl_a")}", now "${goldenPath("qwen2_5_vl_b")}"`,
+      ],
+      [["--max-completion-length", "7"], "max_completion_length 256, now 7"],
+      [["--eval-temperature", "1", "--seed", "3"], "seed (none), now 3; eval_temperature 0, now 1"],
+      [["--reward-weights", "1,2"], "reward_weights (none), now [1,2]"],
+    ] as const;
+    for (const [more, message] of refusals) {
+      const { code, stderr } = await again(...more);
+      expect(stderr).toContain(`error [ERR_DATA] the answers in ${path} were made with other options: ${message}\n`);
+      expect(code).toBe(1);
+    }
+    expect(prompts()).toEqual([]);
+    expect(readFileSync(path, "utf8")).toBe(three);
+    // What changes no answer may change, also the way to the model's folder.
+    const near = relative(".", goldenPath("qwen2_5_vl_a"));
+    const same = await again("--threads", "1", "--seed", "4", "--model", near, "--limit", "4");
+    expect(same).toMatchObject({ code: 0, stderr: "" });
+    expect(prompts()).toEqual([1]);
+    rmSync(`${path}.options.json`);
+    expect(await again("--model", goldenPath("qwen2_5_vl_b"), "--limit", "4")).toMatchObject({
+      code: 0,
+      stderr: `warning: nothing says of which model and options the 4 answers in ${path} are\n`,
+    });
+    expect(existsSync(`${path}.options.json`)).toBe(false);
+  });
+
+  it("shows the mean of each reward, and its deviation as JSON alone", async () => {
+    use();
+    expect((await evaluate()).stdout).toMatch(/\n {2}content +[\d.]+\n {2}format +[\d.]+\nright name/);
+    const [{ metrics }] = jsonLines((await evaluate("--json")).stdout) as [{ metrics: object }];
+    expect(metrics).toHaveProperty(["eval_rewards/content/std"]);
   });
 
   it("answers the first rows alone where it is told to", async () => {

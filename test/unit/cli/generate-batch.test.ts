@@ -84,12 +84,12 @@ describe("a file of prompts", () => {
     expect(code).toBe(0);
     const rows = jsonLines(stdout);
     expect(rows.map(({ id, error }) => [id, (error as { code: string } | undefined)?.code])).toEqual([
+      [1, undefined],
       [2, "ERR_DATA"],
       [3, "ERR_DATA"],
       ["none", "ERR_NOT_FOUND"],
       ["marks", "ERR_DATA"],
       ["long", "ERR_DATA"],
-      [1, undefined],
       ["last", undefined],
     ]);
     expect(stderr).toContain("warning: line 2 (2): not JSON");
@@ -114,7 +114,7 @@ describe("a file of prompts", () => {
     stdin.stream = stream;
     const running = run("-", "--max-num-seqs", "1", "--json", "--n", "2");
     for (let index = 0; index < 4; index += 1) stream.write(`${JSON.stringify({ prompt: `${index}` })}\n`);
-    await vi.waitFor(() => expect(calls()).toHaveLength(1));
+    await vi.waitFor(() => expect(calls()).toHaveLength(1), { timeout: 20_000 });
     stream.end(JSON.stringify({ prompt: "last" }));
     const { code, stdout } = await running;
     expect(code).toBe(0);
@@ -139,14 +139,14 @@ describe("a file of prompts", () => {
     const controller = new AbortController();
     stdin.stream = new PassThrough();
     const reading = runCli(["generate", "--model", MODEL, "--prompts-file", "-"], { signal: controller.signal });
-    await vi.waitFor(() => expect(addon.calls.map(({ verb }) => verb)).toContain("loadModel"));
+    await vi.waitFor(() => expect(addon.calls.map(({ verb }) => verb)).toContain("loadModel"), { timeout: 20_000 });
     controller.abort();
     expect(await reading).toMatchObject({ code: 130, stderr: "" });
     use({ hangs: "generate" });
     const second = new AbortController();
     const args = ["generate", "--model", MODEL, "--prompts-file", questions({ prompt: "x" })];
     const answering = runCli(args, { signal: second.signal });
-    await vi.waitFor(() => expect(calls()).toHaveLength(1));
+    await vi.waitFor(() => expect(calls()).toHaveLength(1), { timeout: 20_000 });
     second.abort();
     expect(await answering).toMatchObject({ code: 130, stdout: "", stderr: "" });
   });

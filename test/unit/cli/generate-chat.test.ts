@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, type Readable } from "node:stream";
 import fc from "fast-check";
@@ -172,7 +173,7 @@ describe("a chat", () => {
       const running = runCli(["generate", "--model", MODEL, "--chat"], { signal: controller.signal });
       if (hangs !== undefined) stream.write("One?\n");
       const verb = hangs ?? "loadModel";
-      await vi.waitFor(() => expect(addon.calls.map((call) => call.verb)).toContain(verb));
+      await vi.waitFor(() => expect(addon.calls.map((call) => call.verb)).toContain(verb), { timeout: 20_000 });
       controller.abort();
       expect(await running).toMatchObject({ code: 130, stdout: hangs === undefined ? "" : "so far\n" });
     }
@@ -282,6 +283,9 @@ describe("commands", () => {
     ["my\\ dish.png", ["my dish.png"]],
     ["it's", ["it's"]],
     ["", []],
+    // As terminals write files that are dropped on them.
+    ["'/my dishes/a b.png' file:///my%20dishes/a.png", ["/my dishes/a b.png", "/my dishes/a.png"]],
+    ["~/a.png ~ a~/b", [join(homedir(), "a.png"), homedir(), "a~/b"]],
   ])("take the paths of %s", (text, paths) => {
     expect(splitPaths(text)).toEqual(paths);
   });
@@ -300,9 +304,25 @@ describe("commands", () => {
     );
   });
 
-  it.each(["/imag x", "/image", "/save", "/save a b", "/exit now"])("refuse %s", (text) => {
-    expect(() => parseChatCommand(text)).toThrowError();
+  it("tell a dropped file from a command", () => {
+    const refusal = (text: string) => {
+      try {
+        parseChatCommand(text);
+      } catch (error) {
+        return (error as VlmR1Error).hint;
+      }
+      return undefined;
+    };
+    expect(refusal("/home/me/dish.jpg")).toContain("/image PATH");
+    expect(refusal("/imag x")).toContain("/help");
   });
+
+  it.each(["/image file://elsewhere/a.png", "/imag x", "/image", "/save", "/save a b", "/exit now"])(
+    "refuse %s",
+    (text) => {
+      expect(() => parseChatCommand(text)).toThrowError();
+    },
+  );
 });
 
 describe("a terminal", () => {
@@ -329,7 +349,7 @@ describe("a terminal", () => {
     for (const who of ["prompt", "answer"]) {
       terminal.onInterrupt(() => heard.push(who));
       input.write("\x03");
-      await vi.waitFor(() => expect(heard.at(-1)).toBe(who));
+      await vi.waitFor(() => expect(heard.at(-1)).toBe(who), { timeout: 20_000 });
     }
     terminal.close();
     expect(heard).toEqual(["prompt", "answer"]);

@@ -164,6 +164,17 @@ describe("generate", () => {
       expect(written.length).toBeGreaterThan(3);
     });
 
+    it("shows a terminal what would command it, and gives a pipe the text as it is", async () => {
+      const text = "a\tb\n\u001b]0;title\u0007\u001b[31mred\r\u009b2J\u202edne 👩‍🍳";
+      use({ tokens: [...(await tokensOf(text)), 310] });
+      expect((await runCli(args)).stdout).toBe(`${text}\n`);
+      const shown = "a\tb\n\\u{1b}]0;title\\u{7}\\u{1b}[31mred\\u{d}\\u{9b}2J\\u{202e}dne 👩‍🍳\n";
+      for (const more of [[], ["--n", "2"]]) {
+        use({ tokens: [...(await tokensOf(text)), 310] });
+        expect((await runCli([...args, ...more], { tty: true })).stdout).toContain(shown);
+      }
+    });
+
     it("is written whole where the engine reported nothing, and said to be cut", async () => {
       use({ tokens: await tokensOf("half an"), finishReason: "length" });
       expect(await run()).toEqual({ code: 0, stdout: "half an\n", stderr: "note: cut at --max-new-tokens\n" });
@@ -173,7 +184,7 @@ describe("generate", () => {
       use({ hangs: "generate", news: [await tokensOf("so far")] });
       const controller = new AbortController();
       const running = run({ signal: controller.signal });
-      await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
+      await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1), { timeout: 20_000 });
       controller.abort();
       expect(await running).toEqual({ code: 130, stdout: "so far\n", stderr: "" });
     });
@@ -216,7 +227,7 @@ describe("generate", () => {
     use({ hangs: "generate" });
     const controller = new AbortController();
     const running = runCli(["generate", "--model", MODEL, "--prompt", "x"], { signal: controller.signal });
-    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1));
+    await vi.waitFor(() => expect(argsOf("generate")).toHaveLength(1), { timeout: 20_000 });
     controller.abort();
     expect(await running).toMatchObject({ code: 130, stdout: "" });
     expect(argsOf("engine.dispose")).toHaveLength(1);

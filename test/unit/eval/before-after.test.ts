@@ -57,6 +57,22 @@ test("the table shows changes with their sign", () => {
   ]);
 });
 
+test("what a model wrote moves no cursor", () => {
+  const sample = {
+    picture: "a.png",
+    question: "What?",
+    expected: "apple",
+    before: "\u001b[2Jpear\tpie\n\n1",
+    after: "",
+  };
+  expect(formatSample(sample)).toEqual([
+    "a.png  What?",
+    "  expected  apple",
+    "  before    \ufffd[2Jpear pie ⏎ 1",
+    "  after     (nothing)",
+  ]);
+});
+
 test("the summary has the names that are promised, and the largest difference of all steps", () => {
   const history = [0, null, 0.25, 0].map((maxLogpDifference, step) => ({
     step,

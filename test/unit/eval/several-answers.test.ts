@@ -80,6 +80,11 @@ test("a question of which one answer could be judged has no deviation, and spoil
   expect(metrics).toMatchObject({ eval_reward_best: (3 + 5 + 2) / 3, eval_frac_reward_zero_std: 0.5 });
 });
 
+test("rewards that apply to no answer have neither a mean nor a deviation", () => {
+  const metrics = metricsOf(answered([[null], [null]]), ["kcal"], 1);
+  expect(metrics).toMatchObject({ "eval_rewards/kcal/mean": Number.NaN, "eval_rewards/kcal/std": Number.NaN });
+});
+
 test("there may be more answers than a call may have arguments", () => {
   const metrics = metricsOf(answered(Array.from({ length: 200_000 }, () => [1])), [], 1);
   expect(metrics).toMatchObject({

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { copyFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
@@ -109,6 +110,15 @@ describe("Processor", () => {
     await expect(processor.picture(path)).rejects.toMatchObject({ message: expect.stringContaining("late.png") });
     await writePicture(path);
     expect((await processor.picture(path)).tokens).toBe(4);
+  });
+
+  it("does not wait for a pipe that nobody writes to, nor read a device without end", async () => {
+    const { processor } = await open();
+    const pipe = join(temporaryFolder(), "pipe.png");
+    execFileSync("mkfifo", [pipe]);
+    for (const path of [pipe, "/dev/zero"]) {
+      await expect(processor.picture(path)).rejects.toMatchObject({ code: "ERR_IMAGE" });
+    }
   });
 
   it("names a picture with an impossible shape", async () => {

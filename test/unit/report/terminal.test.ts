@@ -121,6 +121,13 @@ describe("on a terminal", () => {
     for (const drawn of text().split("\r").slice(1)) expect(drawn.replace("\u001b[K", "").length).toBeLessThan(72);
   });
 
+  test("a terminal that does not know its width has a bar too", () => {
+    const { terminal, text } = reporter(true, 1, 0);
+    terminal.onStart(run);
+    terminal.onStep(report(1));
+    expect(text()).toContain("1/10  reward 0.100");
+  });
+
   test("a warning gets a line of its own above the bar", () => {
     const { terminal, text } = reporter(true);
     terminal.onStart(run);

@@ -8,7 +8,7 @@ const PICTURE = { type: "image_url", image_url: { url: "data:image/png;base64,AA
 
 function refusal(body: unknown) {
   try {
-    parseChatRequest(body);
+    parseChatRequest(body, { maxMessages: 1000 });
   } catch (error) {
     if (error instanceof ApiError) return { status: error.status, ...error.toJSON().error };
     throw error;
@@ -103,6 +103,25 @@ describe("a request for a chat completion", () => {
   ])("is refused: %j", (body, param, code, message) => {
     expect(refusal(body)).toMatchObject({ status: 400, type: "invalid_request_error", param, code });
     expect(refusal(body)?.message).toContain(message);
+  });
+
+  const deep = () => JSON.parse("[".repeat(200_000) + "]".repeat(200_000));
+  const LONG = "k".repeat(2_000_000);
+  test.each<[string, object]>([
+    ["a name as long as a body may be", { messages: HELLO, [LONG]: 1 }],
+    ["such a name in a message", { messages: [{ role: "user", content: "a", [LONG]: 1 }] }],
+    ["a long text", { messages: HELLO, temperature: LONG }],
+    ["much of everything", { messages: HELLO, stop: Array.from({ length: 200_000 }, () => ({ [LONG]: LONG })) }],
+    ["a deep value", { messages: deep() }],
+    ["a deep value of what is not supported", { messages: HELLO, response_format: deep() }],
+    ["a deep value beside its like", { messages: HELLO, modalities: [deep()] }],
+    ["more messages than are looked at", { messages: Array.from({ length: 200_000 }, () => ({ role: "x" })) }],
+  ])("is refused in few words, and without looking through it: %s", (_, body) => {
+    const started = process.cpuUsage();
+    expect(refusal(body)).toMatchObject({ status: 400 });
+    expect(JSON.stringify(refusal(body)).length).toBeLessThan(600);
+    // The comparison with all known names, and the repeated texts of a million messages, took many seconds.
+    expect(process.cpuUsage(started).user).toBeLessThan(2e6);
   });
 
   test("is taken or refused, whatever it is", () => {

@@ -6,7 +6,17 @@ import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
 import { pair, writeAdapter } from "../../support/adapter-folder.js";
 import { temporaryFolder } from "../../support/temporary.js";
-import { type Answer, answeringAddon, END, endless, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
+import {
+  type Answer,
+  answeringAddon,
+  END,
+  endless,
+  eventually,
+  hashAnswer,
+  MODEL,
+  SQUARE,
+  start,
+} from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
 let tokenizer: Tokenizer;
@@ -197,13 +207,13 @@ describe("a chat completion", () => {
     const { client } = await start();
     const stream = await client.chat.completions.create({ model: "m", messages: user("Hi"), stream: true, n: 2 });
     for await (const _ of stream) break;
-    await vi.waitFor(() => expect(addon.removed).toEqual([0, 1]));
+    await eventually(() => expect(addon.removed).toEqual([0, 1]));
     const controller = new AbortController();
     const whole = client.chat.completions.create({ model: "m", messages: user("Hi") }, { signal: controller.signal });
-    await vi.waitFor(() => expect(addon.requests).toHaveLength(3), { interval: 1 });
+    await eventually(() => expect(addon.requests).toHaveLength(3));
     controller.abort();
     await expect(whole).rejects.toThrowError(OpenAI.APIUserAbortError);
-    await vi.waitFor(() => expect(addon.removed).toEqual([0, 1, 2]));
+    await eventually(() => expect(addon.removed).toEqual([0, 1, 2]));
   });
 });
 

@@ -69,6 +69,11 @@ export function hashAnswer(tokenizer: Tokenizer): Answer {
   };
 }
 
+/** Waits for what comes soon: at once on a machine with nothing else to do, later on one that runs all tests. */
+export function eventually(check: () => void | Promise<void>): Promise<void> {
+  return vi.waitFor(check, { timeout: 20_000, interval: 1 });
+}
+
 const servers: Server[] = [];
 
 // Whoever runs the tests may have a key.

@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
 import type { RequestRecord, Server } from "../../../lib/serve/index.js";
-import { answeringAddon, clientOf, END, endless, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
+import { answeringAddon, clientOf, END, endless, eventually, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
 let tokenizer: Tokenizer;
@@ -110,7 +110,8 @@ describe("a body", () => {
     const slowBody = talk(server, (socket) => socket.write(rawPost(JSON.stringify(HELLO)).slice(0, -5)));
     for (const text of await Promise.all([slowHead, slowBody])) expect(text).toMatch(/^HTTP\/1\.1 408 /);
     expect(performance.now() - started).toBeLessThan(10_000);
-    expect((await post(server, JSON.stringify(HELLO))).status).toBe(200);
+    // On a machine that is busy it may take as long for a request that is whole to be read.
+    await eventually(async () => expect((await post(server, JSON.stringify(HELLO))).status).toBe(200));
   });
 });
 
@@ -146,9 +147,9 @@ describe("a connection", () => {
       for (let index = 0; index < 4; index += 1) socket.write(rawPost(JSON.stringify(wide)));
       return socket;
     });
-    const { choices } = await client.chat.completions.create({ ...HELLO, max_tokens: 3 });
+    const { choices } = await client.chat.completions.create({ ...HELLO, max_tokens: 3 }, { maxRetries: 9 });
     expect(choices[0]?.message.content).toBe("aaa");
-    await vi.waitFor(() => expect(records.map(({ status }) => status)).toContain(499), { timeout: 10_000 });
+    await eventually(() => expect(records.map(({ status }) => status)).toContain(499));
     expect(records.find(({ status }) => status === 499)?.message).toMatch(/does not read|went away/);
     for (const socket of sockets) socket.destroy();
   });
@@ -197,6 +198,15 @@ describe("a path", () => {
     const response = await fetch(new URL(path, server.url), { method });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error: { code, message: expect.any(String) } });
+  });
+
+  test("answers HEAD with the head of what GET says", async () => {
+    const { server } = await start();
+    for (const path of ["/health", "/metrics", "/v1/models"]) {
+      const response = await fetch(new URL(path, server.url), { method: "HEAD" });
+      expect([path, response.status, await response.text()]).toEqual([path, 200, ""]);
+      expect(Number(response.headers.get("content-length"))).toBeGreaterThan(0);
+    }
   });
 
   test("/health and /metrics say how the server is", async () => {
@@ -332,7 +342,7 @@ describe("the model", () => {
 
   test("has no time without end", async () => {
     drawSlowly();
-    const { client } = await start({ requestTimeout: 0.2 });
+    const { client } = await start({ requestTimeout: 1 });
     await expect(client.chat.completions.create(HELLO)).rejects.toMatchObject({ status: 504, code: "timeout" });
     expect(addon.removed).toEqual([0]);
   });

@@ -1,9 +1,10 @@
+import { dirname } from "node:path";
 import OpenAI from "openai";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
 import { type Server, serve } from "../../../lib/serve/index.js";
-import { answeringAddon, END, endless, hashAnswer, MODEL, start } from "./fake-server.js";
+import { answeringAddon, END, endless, eventually, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
 let tokenizer: Tokenizer;
@@ -43,13 +44,41 @@ describe("too many requests", () => {
     const controller = new AbortController();
     const { signal } = controller;
     const running = [1, 2].map(() => client.chat.completions.create(HELLO, { signal }).catch(() => undefined));
-    await vi.waitFor(() => expect(addon.requests).toHaveLength(2), { interval: 1 });
+    await eventually(() => expect(addon.requests).toHaveLength(2));
     await expect(client.chat.completions.create(HELLO)).rejects.toThrowError(OpenAI.RateLimitError);
     expect((await post(server, JSON.stringify(HELLO))).headers.get("retry-after")).toBe("1");
     controller.abort();
     await Promise.all(running);
-    await vi.waitFor(() => expect(addon.removed).toHaveLength(2));
+    await eventually(() => expect(addon.removed).toHaveLength(2));
     expect((await client.chat.completions.create({ ...HELLO, max_tokens: 2 })).choices).toHaveLength(1);
+  });
+});
+
+describe("requests with pictures", () => {
+  test("are decoded only when their turn is near, and leave the queue with their client", async () => {
+    drawSlowly();
+    const { server, client } = await start({ maxNumSeqs: 1, imageFolder: dirname(SQUARE) });
+    const content = [{ type: "image_url" as const, image_url: { url: "square.png" } }];
+    const withPicture = { model: "m", messages: [{ role: "user" as const, content }] };
+    const controllers = Array.from({ length: 5 }, () => new AbortController());
+    const asked = controllers.map(({ signal }) => client.chat.completions.create(withPicture, { signal }));
+    const settled = Promise.allSettled(asked);
+    const waiting = async () => {
+      const text = await (await fetch(new URL("/metrics", server.url))).text();
+      return Number(/completions_waiting (\d+)/.exec(text)?.[1]);
+    };
+    await eventually(async () => expect(await waiting()).toBe(4));
+    expect(addon.requests).toHaveLength(3);
+    // A text takes no such memory and is not held up at their gate.
+    const text = client.chat.completions.create({ ...HELLO, max_tokens: 1 });
+    await eventually(() => expect(addon.requests).toHaveLength(4));
+    controllers[4]!.abort();
+    await eventually(async () => expect(await waiting()).toBe(4));
+    controllers[0]!.abort();
+    await eventually(() => expect(addon.requests).toHaveLength(5));
+    for (const controller of controllers) controller.abort();
+    await text;
+    await settled;
   });
 });
 
@@ -58,7 +87,7 @@ describe("stopping", () => {
     drawSlowly();
     const { server, client } = await start({ shutdownTimeout: 20 });
     const running = client.chat.completions.create({ ...HELLO, max_tokens: 60 });
-    await vi.waitFor(() => expect(addon.requests).toHaveLength(1), { interval: 1 });
+    await eventually(() => expect(addon.requests).toHaveLength(1));
     const closing = server.close();
     expect(server.close()).toBe(closing);
     await expect(client.chat.completions.create(HELLO)).rejects.toThrowError(OpenAI.APIError);

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type GrpoTrainerOptions, Trainer, type TrainerCallbacks } from "../../../lib/trainer/index.js";
 import { baseRateAt, withChange } from "../../../lib/trainer/learning-rate.js";
+import { Watch } from "../../../lib/trainer/watch.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { banditEngine, banditRun, checkpointFile, MODEL, rows, runAll, timeless } from "../../support/training.js";
 
@@ -75,6 +76,18 @@ describe("a run that is paused", () => {
     expect(await runAll(trainer)).toHaveLength(3);
   });
 
+  test("stays so where a second run is refused", async () => {
+    const trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 2 });
+    trainer.pause();
+    const paused = new Promise((resolve) => trainer.once("pause", resolve));
+    const all = runAll(trainer);
+    await paused;
+    await expect(runAll(trainer)).rejects.toMatchObject({ code: "ERR_STATE" });
+    expect(trainer.paused).toBe(true);
+    trainer.continue();
+    expect(await all).toHaveLength(2);
+  });
+
   test("is interrupted by its signal, behind a checkpoint", async () => {
     const outputDir = newRun();
     const controller = new AbortController();
@@ -84,6 +97,30 @@ describe("a run that is paused", () => {
     await expect(runAll(trainer, controller.signal)).rejects.toThrow("Ctrl-C");
     expect(statusOf(outputDir)).toMatchObject({ status: "interrupted", step: 1 });
     expect(existsSync(checkpointFile(outputDir, 1, "trainer.json"))).toBe(true);
+  });
+});
+
+describe("a trainer that is disposed of while its run is paused", () => {
+  test("ends that behind a checkpoint", async () => {
+    const outputDir = newRun();
+    const trainer = banditRun(await banditEngine(), outputDir, { maxSteps: 4 });
+    trainer.on("step", () => trainer.pause());
+    const disposed = new Promise<void>((resolve) => {
+      trainer.on("pause", () => void setTimeout(() => void trainer.dispose().then(resolve), 5));
+    });
+    expect(await runAll(trainer)).toHaveLength(1);
+    await disposed;
+    expect(statusOf(outputDir)).toMatchObject({ status: "interrupted", step: 1 });
+    expect(existsSync(checkpointFile(outputDir, 1, "trainer.json"))).toBe(true);
+  });
+
+  test("within a callback, which the run waits for, ends it with an error", async () => {
+    const callbacks = {
+      onStep: (_: unknown, run: Pick<Trainer, "pause">) => run.pause(),
+      onPause: () => trainer.dispose(),
+    };
+    const trainer: Trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 4, callbacks });
+    await expect(runAll(trainer)).rejects.toMatchObject({ code: "ERR_STATE" });
   });
 });
 
@@ -100,7 +137,11 @@ describe("a learning rate that is changed", () => {
     const callbacks = { ...atStep3(0.1), onWarning: (message: string) => void warnings.push(message) };
     const trainer = banditRun(await banditEngine(), newRun(), { maxSteps: 5, learningRate: 0.5, callbacks });
     expect(trainer.learningRate).toBe(0.5);
+    const watched = vi.spyOn(Watch.prototype, "observe");
     const found = rates(await runAll(trainer));
+    // Its advice is for the steps that come.
+    expect(watched.mock.calls.map(([, , rate]) => rate)).toEqual([0.5, 0.5, 0.1, 0.1, 0.1]);
+    watched.mockRestore();
     for (const [i, expected] of [0.5, 0.4, 0.3, 0.04, 0.02].entries()) expect(found[i]).toBeCloseTo(expected, 12);
     expect(trainer.learningRate).toBe(0.1);
     expect(warnings).toEqual(["the learning rate is changed from 0.5 to 0.1, from step 4 on"]);

@@ -97,7 +97,10 @@ describe("an estimate", () => {
     expect(enlarged).toEqual(once);
     expect(estimates.map(({ updatesPerRollout }) => updatesPerRollout)).toEqual([1, 3, 1]);
     const crooked = estimateMemory(engine, run, { ...small, gradientAccumulationSteps: 2, stepsPerGeneration: 3 });
-    await expect(crooked).rejects.toMatchObject({ code: "ERR_CONFIG", message: /steps_per_generation: .*got 3/ });
+    await expect(crooked).rejects.toMatchObject({
+      code: "ERR_CONFIG",
+      message: expect.stringMatching(/steps_per_generation: .*got 3/),
+    });
   });
 
   it("follows what is trained, the reference and the held-out data", async () => {
@@ -339,9 +342,8 @@ describe("the warning at a run's start", () => {
   });
 
   it("does not keep a run waiting", async () => {
-    const before = performance.now();
+    // One that did would go on to this test's own time limit.
     expect(await warnings(1e9, { hangs: "estimate" })).toEqual([]);
-    expect(performance.now() - before).toBeLessThan(4000);
   });
 
   it("is not given for other devices, which have memory of their own", async () => {

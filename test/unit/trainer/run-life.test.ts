@@ -82,7 +82,10 @@ describe("run()", () => {
     const reports: unknown[] = [];
     for await (const report of trainer.run()) {
       reports.push(timeless(report));
-      await expect(runAll(trainer)).rejects.toMatchObject({ code: "ERR_STATE", message: /is under way/ });
+      await expect(runAll(trainer)).rejects.toMatchObject({
+        code: "ERR_STATE",
+        message: expect.stringMatching(/is under way/),
+      });
       if (report.step === 2) break;
     }
     reports.push(...(await runAll(trainer)).map(timeless));

@@ -138,6 +138,13 @@ describe("what a sign needs", () => {
     expect(text).toContain("set beta (0) to 0.04");
   });
 
+  test("with a learning rate that was changed on the way, advice is about that", () => {
+    const watch = new Watch({ ...OPTIONS, learningRate: 3e-3 });
+    const curve = TROUBLES.reward_collapse;
+    const said = Array.from({ length: STEPS }, (_, index) => watch.observe(index + 1, curve(index + 1), 6e-4)).flat();
+    expect(said[0]).toContain("lower learning_rate (0.0006) to 0.0002");
+  });
+
   test("steps without a gradient do not make the next one a spike", () => {
     expect(said((step) => ({ grad_norm: step % 2 === 0 ? 0 : 0.4 }))).toEqual([]);
   });

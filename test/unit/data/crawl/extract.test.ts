@@ -5,6 +5,7 @@ import type { SiteInput } from "../../../../lib/data/crawl/index.js";
 import { parseSite } from "../../../../lib/data/crawl/site.js";
 import { largestCandidate, resolveUrl } from "../../../../lib/data/crawl/urls.js";
 import { VlmR1Error } from "../../../../lib/errors/index.js";
+import { computingTime } from "../../../support/computing-time.js";
 import { foodRules } from "../../../support/crawl-site.js";
 
 const URL_OF_PAGE = "https://host.example/dir/list?page=1";
@@ -84,10 +85,8 @@ describe("addresses", () => {
   ])("srcset %j", (text, expected) => expect(largestCandidate(text)).toBe(expected));
 
   test("a srcset of any length is read at once", () => {
-    const started = performance.now();
     for (const text of [", ".repeat(50_000), "a ".repeat(50_000), "a,".repeat(50_000), " ".repeat(100_000)])
-      largestCandidate(text);
-    expect(performance.now() - started).toBeLessThan(2000);
+      expect(computingTime(() => largestCandidate(text))).toBeLessThan(1000);
   });
 });
 
