@@ -40,7 +40,6 @@ export {
   type LossResult,
   type TokenRows,
 } from "./losses/index.js";
-export { pagePolicy, renderPage } from "./page/html.js";
 export * from "./page/index.js";
 export { type ServeRunsOptions, serveRuns } from "./page/server/serve-runs.js";
 export * from "./processing/index.js";

@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fromSystem } from "../errors/index.js";
@@ -5,6 +6,9 @@ import { makeFolder } from "./make-folder.js";
 
 /** In front of the name of a file or folder that is being written. */
 export const UNFINISHED = ".writing-";
+
+/** Its name can be guessed: what someone else has linked there is not written to. Windows has no such flag. */
+const FRESH = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
 
 /** Where something is written before it is whole. */
 export function pathBeside(target: string): string {
@@ -24,7 +28,7 @@ export async function replaceFile(
   const beside = pathBeside(path);
   try {
     await makeFolder(dirname(beside));
-    const file = await open(beside, "w");
+    const file = await open(beside, FRESH);
     try {
       await write(file);
     } finally {

@@ -7,6 +7,9 @@ import type { PageData } from "./page-data.js";
 /** Where the build leaves the page's own code; the path is the same from lib/page and from dist/page. */
 const BUILT = new URL("../../dist/page/", import.meta.url);
 
+/** What a page names as its maker, in front of the version: by that reports are told from other files. */
+export const GENERATOR = "vlmr1-native ";
+
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' " +
   "rx='8' fill='%234f46e5'/%3E%3Cpath d='M6 22l6-7 5 4 9-11' fill='none' stroke='white' stroke-width='3' " +
@@ -29,7 +32,7 @@ export async function renderPage(data: PageData): Promise<string> {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<meta name="generator" content="vlmr1-native ${escapeHtml(data.version)}">
+<meta name="generator" content="${GENERATOR}${escapeHtml(data.version)}">
 <title>${escapeHtml(data.title)}</title>
 <link rel="icon" href="${ICON}">
 <style>${style}</style>
@@ -42,14 +45,6 @@ export async function renderPage(data: PageData): Promise<string> {
 </body>
 </html>
 `;
-}
-
-/**
- * The content security policy that `renderPage` writes into the document, for a server that sends it as a header too.
- */
-export async function pagePolicy(kind: PageData["kind"]): Promise<string> {
-  const { script, style } = await builtParts();
-  return policyOf(kind, script, style);
 }
 
 function policyOf(kind: PageData["kind"], script: string, style: string): string {

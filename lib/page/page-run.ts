@@ -58,7 +58,7 @@ export async function toPageRun(
     objective: environment?.objective ?? ("num_generations" in config ? "grpo" : "sft"),
     step,
     totalSteps: Math.max(run?.totalSteps ?? 0, step),
-    reason: run?.reason,
+    reason: run?.reason && show.text(run.reason),
     steps: metrics.steps.thinned(detail.maxPoints),
     evaluations: metrics.evaluations.thinned(detail.maxPoints),
     heldOut: comparison && toHeldOut(comparison),

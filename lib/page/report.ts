@@ -10,6 +10,7 @@ import { EmbeddedPictures, type ThumbnailOptions } from "./embedded-pictures.js"
 import { renderPage } from "./html.js";
 import type { PageData, PageRun } from "./page-data.js";
 import { type Detail, FULL_DETAIL, toPageRun } from "./page-run.js";
+import { requireReplaceable } from "./report-target.js";
 import { runNames } from "./run-names.js";
 import { type RunRecord, readRunRecord } from "./run-record.js";
 
@@ -43,11 +44,11 @@ const LEVELS: readonly Level[] = [
 
 /**
  * Makes one HTML file of one or several runs, finished or not; it needs nothing beside itself. The file is replaced
- * whole. The same runs, options and date give the same bytes.
+ * whole; one that is no report is never written over. The same runs, options and date give the same bytes.
  *
  * @param folders Of runs: `trainer.outputDir`.
  * @throws VlmR1Error `ERR_NOT_FOUND` for a folder that holds no run, `ERR_CONFIG` where not even the least fits into
- * `maxSize`, `ERR_IO` where it cannot be written.
+ * `maxSize` or something else than a report is in its place, `ERR_IO` where it cannot be written.
  * @example
  * const { path, bytes } = await writeReport("runs/mine", { maxSize: "1MB" });
  */
@@ -58,6 +59,8 @@ export async function writeReport(
   const options = parseConfig(reportSchema, input, "report options");
   const paths = [folders].flat();
   if (paths.length === 0) throw usageError("expected the folder of at least one run, got none");
+  const out = options.out ?? join(paths[0] as string, REPORT_FILE);
+  await requireReplaceable(out);
   const { gallery, regressions, completions } = options;
   const asked: Detail = { ...FULL_DETAIL, gallery, regressions, completions };
   const records: RunRecord[] = [];
@@ -66,7 +69,6 @@ export async function writeReport(
   const about = { title: options.title ?? names.join(", "), made: made.toISOString() };
   const maxBytes = parseSize(options.maxSize);
   const { html, data, level } = await fitting(records, { names, about, asked, maxBytes, signal });
-  const out = options.out ?? join(paths[0] as string, REPORT_FILE);
   throwIfAborted(signal);
   await replaceFile(out, { what: "write the report" }, (file) => file.writeFile(html));
   return {

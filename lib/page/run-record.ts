@@ -12,6 +12,7 @@ import {
   CONFIG_FILE,
   DATA_FILE,
   ENVIRONMENT_FILE,
+  LOCK_FILE,
   METRICS_FILE,
   RUN_FILE,
   type RunFile,
@@ -54,6 +55,10 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined;
 }
 
+const FILES = [
+  ...[RUN_FILE, LOCK_FILE, CONFIG_FILE, METRICS_FILE, COMPLETIONS_FILE, WARNINGS_FILE],
+  ...[ENVIRONMENT_FILE, DATA_FILE, BEFORE_FILE, AFTER_FILE],
+];
 /** Warnings that are shown: the newest. */
 const WARNINGS = 200;
 
@@ -115,10 +120,18 @@ async function compared({ before, after }: Records, signal: AbortSignal | undefi
   return compareRecords(before, after, { labels: ["before", "after"], signal });
 }
 
+/** Also that what is called as its files are is none that would be waited for without end, such as a pipe. */
 async function requireRun(folder: string): Promise<void> {
-  for (const name of [RUN_FILE, CONFIG_FILE, METRICS_FILE]) {
-    if ((await stat(join(folder, name)).catch(() => undefined))?.isFile() === true) return;
+  const there = async (name: string) => stat(join(folder, name)).catch(() => undefined);
+  for (const name of FILES) {
+    if ((await there(name))?.isFile() !== false) continue;
+    throw new VlmR1Error("ERR_DATA", `${join(folder, name)} is no file`, { hint: "Move it away." });
   }
+  for (const name of [RUN_FILE, CONFIG_FILE, METRICS_FILE]) if ((await there(name)) !== undefined) return;
+  await refuseFolder(folder);
+}
+
+async function refuseFolder(folder: string): Promise<void> {
   const there = await stat(folder).catch(() => undefined);
   const what = there === undefined ? "is not there" : there.isDirectory() ? "holds no run" : "is no folder";
   throw new VlmR1Error("ERR_NOT_FOUND", `${folder} ${what}: expected ${RUN_FILE}, ${CONFIG_FILE} or ${METRICS_FILE}`, {

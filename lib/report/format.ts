@@ -33,9 +33,10 @@ export function excerpt(text: string, length = Number.POSITIVE_INFINITY): string
   return line === "" ? "(nothing)" : line;
 }
 
-/** "9.22 GB", "435.5 MB". */
+/** "9.22 GB", "435.5 MB", "396 kB". */
 export function formatBytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }
 
 /** "3.1 M", "3.75 B", "512". */

@@ -23,7 +23,7 @@ const RunFileSchema = z.object({
   status: z.enum(["running", "paused", "interrupted", "failed", "finished"]),
   step: z.number(),
   totalSteps: z.number(),
-  /** Why it ended before its last step, where it was not for an error or a signal. */
+  /** Why it ended before its last step, where it was not for a signal. */
   reason: z.string().optional(),
 });
 export type RunFile = z.output<typeof RunFileSchema>;

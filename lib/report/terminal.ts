@@ -115,7 +115,8 @@ export class TerminalReporter implements Reporter {
     this.drawn = "";
     const saved = checkpoint === undefined ? "" : `, checkpoint ${checkpoint}`;
     for (const line of this.profile === undefined ? [] : formatProfile(this.profile)) this.print(line);
-    const why = reason === undefined ? "" : `, ${reason}`;
+    // The error of a run that failed is printed by whoever catches it.
+    const why = reason === undefined || status === "failed" ? "" : `, ${reason}`;
     this.print(`${status} after ${step} steps in ${formatDuration(this.now() - this.startedAt)}${why}${saved}`);
   }
 

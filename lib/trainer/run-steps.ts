@@ -47,7 +47,7 @@ export async function* runSteps(run: OpenRun, options: StepsOptions): AsyncGener
   } catch (error) {
     thrown = true;
     if (isAbort(error, signal)) throw signal?.aborted ? abortReason(signal) : error;
-    ending = { status: "failed" };
+    ending = { status: "failed", reason: error instanceof Error ? error.message : String(error) };
     throw await failed(run, error);
   } finally {
     await end(run, ending, thrown).finally(() => {

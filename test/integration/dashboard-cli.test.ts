@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { runCli } from "../support/cli.js";
 import { command, EventLog } from "../support/event-log.js";
 import { startCli, tinyRun, writeReward } from "../support/golden-run.js";
@@ -120,6 +120,35 @@ describe("train --dashboard", () => {
     expect(code).toBe(130);
     expect(text).toMatch(/interrupted after \d+ steps in .*, checkpoint /);
     expect(text).toContain("to go on: ");
+  });
+
+  test.each([
+    ["told to go on", "continue", 0, "finished"],
+    ["stopped", "stop", 0, "interrupted"],
+    ["interrupted", "SIGINT", 130, "interrupted"],
+  ])("stays paused while no page is open, until it is %s", async (name, how, expected, status) => {
+    const out = join(folder, `paused ${name}`);
+    const run = startCli(tinyRun(out, slow, "--max-steps", "4", "--dashboard", "0"));
+    const url = await addressIn(run.text);
+    const say = async (action: string) => {
+      const headers = {
+        "content-type": "application/json",
+        authorization: `Bearer ${url.split("token=")[1]}`,
+        connection: "close",
+      };
+      const body = JSON.stringify({ action });
+      const response = await fetch(new URL("/control", url), { method: "POST", headers, body });
+      expect(await response.json()).toEqual({ ok: true });
+    };
+    await say("pause");
+    const statusOf = () => JSON.parse(readFileSync(join(out, "run.json"), "utf8")).status;
+    await vi.waitFor(() => expect(statusOf()).toBe("paused"), { timeout: 20_000, interval: 20 });
+    // A process that nothing keeps alive ends as soon as it has nothing to do.
+    expect(await Promise.race([run.ended, sleep(700)])).toBeUndefined();
+    if (how === "SIGINT") run.kill(how);
+    else await say(how);
+    expect((await run.ended).code).toBe(expected);
+    expect(statusOf()).toBe(status);
   });
 
   test.each([

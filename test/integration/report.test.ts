@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -130,13 +130,30 @@ describe("a run with held-out data", () => {
 
   test("made twice it has the same bytes, and the file that is there is replaced whole", async () => {
     const [one, two] = [join(folder, "new", "one.html"), join(folder, "two.html")];
-    writeFileSync(two, "earlier");
     await writeReport(run, { out: one, made: MADE });
+    await writeReport(run, { out: two, title: "earlier" });
     const report = await writeReport(run, { out: two, made: MADE });
     expect(readFileSync(one).equals(readFileSync(two))).toBe(true);
     expect(report).toMatchObject({ path: two, bytes: readFileSync(two).length, reduced: false });
     expect(dataOf(two)).toMatchObject({ made: MADE.toISOString(), title: "grpo" });
     expect(readdirSync(folder).filter((name) => name.startsWith("."))).toEqual([]);
+  });
+
+  test("is written over reports and empty files alone, and through no link that lies in its way", async () => {
+    const before = readFileSync(join(run, "metrics.jsonl"), "utf8");
+    const refused = { code: "ERR_CONFIG", hint: expect.stringContaining("Only a report is written over") };
+    for (const out of [join(run, "metrics.jsonl"), folder, "/dev/null"]) {
+      await expect(writeReport(run, { out }), out).rejects.toMatchObject(refused);
+    }
+    expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe(before);
+    const empty = join(folder, "empty.html");
+    writeFileSync(empty, "");
+    await writeReport(run, { out: empty });
+    expect(dataOf(empty).title).toBe("grpo");
+    const linked = join(folder, "linked.html");
+    symlinkSync(join(run, "metrics.jsonl"), join(folder, ".writing-linked.html"));
+    await expect(writeReport(run, { out: linked })).rejects.toMatchObject({ code: "ERR_IO" });
+    expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe(before);
   });
 
   test("is made smaller until it fits, and refused where nothing helps", async () => {
@@ -214,7 +231,7 @@ test("a report that cannot be made is a warning of the run, and names how to mak
   expect(stderr).toContain(`later: vlmr1-native report ${out}`);
   rmSync(join(out, ".writing-report.html"), { recursive: true });
   const later = await runCli(["report", out]);
-  expect(later).toMatchObject({ code: 0, stdout: expect.stringMatching(/report\.html: \d+\.\d MB\n$/) });
+  expect(later).toMatchObject({ code: 0, stdout: expect.stringMatching(/report\.html: \d+ kB\n$/) });
 });
 
 test.each([

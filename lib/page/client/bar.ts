@@ -70,17 +70,24 @@ function showConnection(element: HTMLElement, store: Store): void {
   element.textContent = text;
 }
 
-/** The link of the section that is being read. */
+/** The link of the section that is being read; at the top of the page the first one, however short it is. */
 function markCurrent(sections: readonly Section[], links: ReadonlyMap<string, HTMLElement>): void {
+  const [first] = sections;
+  let read = first?.id;
+  const mark = () => {
+    const current = scrollY <= 0 ? first?.id : read;
+    for (const [id, link] of links) {
+      if (id === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  };
   const observer = new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (!isIntersecting) continue;
-        for (const link of links.values()) link.removeAttribute("aria-current");
-        links.get(target.id)?.setAttribute("aria-current", "true");
-      }
+      read = entries.findLast(({ isIntersecting }) => isIntersecting)?.target.id ?? read;
+      mark();
     },
     { rootMargin: "-25% 0px -70% 0px" },
   );
   for (const { element } of sections) observer.observe(element);
+  addEventListener("scroll", mark, { passive: true });
 }

@@ -59,9 +59,13 @@ export class Access {
     return timingSafeEqual(hash(given), hash(this.token));
   }
 
-  /** What has the browser send the token from now on: event streams and pictures cannot have headers. */
+  /**
+   * What has the browser send the token from now on: event streams and pictures cannot have headers. Lax, not Strict:
+   * whoever comes by a link on another page, such as a terminal in the browser, is led on from there, and has to be let
+   * in. The cookie gives no more than sight; commands take the token itself.
+   */
   cookie(port: number): string {
-    return `${cookieName(port)}=${this.token}; HttpOnly; SameSite=Strict; Path=/`;
+    return `${cookieName(port)}=${this.token}; HttpOnly; SameSite=Lax; Path=/`;
   }
 }
 

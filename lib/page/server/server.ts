@@ -23,12 +23,16 @@ export interface PageServerOptions extends ListenOptions {
   pictures: PictureShelf;
   /** Whether the process may end while the server runs. */
   background?: boolean | undefined;
+  /** Milliseconds after which a client that takes nothing of what is sent to it is let go. */
+  idleMs?: number | undefined;
 }
 
 /** Open connections, of which each page has a few. */
 const MOST_CONNECTIONS = 512;
 /** Milliseconds that a client has for sending its request. */
 const REQUEST_MS = 10_000;
+/** Each may have a whole page waiting for it. Longer than a heartbeat of those that follow. */
+const IDLE_MS = 60_000;
 /** Milliseconds that clients get for what was sent last. */
 const FAREWELL_MS = 3000;
 
@@ -56,6 +60,8 @@ export class PageServer {
     private readonly access: Access,
   ) {
     server.on("request", (request, response) => void this.handle(request, response));
+    // A connection that could not be taken, as where memory is short, is not the run's end.
+    server.on("error", () => {});
     // A client that speaks no HTTP.
     server.on("clientError", (_, socket) => void socket.destroy());
     if (options.background === true) server.on("connection", (socket) => socket.unref());
@@ -70,6 +76,7 @@ export class PageServer {
     await options.render(options.source.page());
     const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, keepAliveTimeout: 5000 });
     server.maxConnections = MOST_CONNECTIONS;
+    server.setTimeout(options.idleMs ?? IDLE_MS);
     const address = await listen(server, options);
     return new PageServer(options, server, address, new Access(options.host, address));
   }

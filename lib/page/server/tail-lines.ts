@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 
 const BLOCK = 1 << 16;
 /** Bytes that are read at a time; the rest comes with the next look. */
@@ -40,6 +40,8 @@ export class TailLines {
   private async inFile<T>(use: (file: FileHandle) => Promise<T>): Promise<T | undefined> {
     let file: FileHandle;
     try {
+      // To open a pipe would wait for one who writes.
+      if (!(await stat(this.path)).isFile()) throw new Error("not a file");
       file = await open(this.path, "r");
     } catch {
       const was = this.inode;

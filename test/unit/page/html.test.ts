@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { jsonForHtml, pagePolicy, renderPage } from "../../../lib/page/html.js";
+import { jsonForHtml, renderPage } from "../../../lib/page/html.js";
 import { HOSTILE, pageData } from "../../support/page-data.js";
 
 describe("jsonForHtml", () => {
@@ -37,14 +37,14 @@ describe("renderPage", () => {
   });
 
   it("allows a report no network at all, and a dashboard its own server", async () => {
-    const report = await pagePolicy("report");
+    const policyOf = async (kind: "report" | "dashboard") =>
+      /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(await renderPage(pageData({ kind })))?.[1] ?? "";
+    const report = await policyOf("report");
     expect(report).toMatch(/^default-src 'none'; /);
     expect(report).toContain("; img-src data:;");
     expect(report).not.toMatch(/connect-src|'self'|unsafe/);
-    const dashboard = await pagePolicy("dashboard");
+    const dashboard = await policyOf("dashboard");
     expect(dashboard).toContain("; img-src 'self' data:; connect-src 'self';");
-    expect(await renderPage(pageData())).toContain(`content="${report}"`);
-    expect(await renderPage(pageData({ kind: "dashboard" }))).toContain(`content="${dashboard}"`);
   });
 
   it("names its script and its styles by their hashes", async () => {

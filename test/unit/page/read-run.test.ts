@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -270,4 +271,13 @@ test("it stops when it is told to", async () => {
   const folder = runFolder({ "metrics.jsonl": [{ step: 1, loss: 1 }] });
   const signal = AbortSignal.abort(new Error("enough"));
   await expect(readPageRun(folder, paths, { signal })).rejects.toThrow("enough");
+});
+
+test.skipIf(process.platform === "win32")("a folder with a pipe in it is refused, not waited for", async () => {
+  const folder = runFolder({ "config.yaml": {} });
+  execFileSync("mkfifo", [join(folder, "warnings.jsonl")]);
+  await expect(readPageRun(folder, paths)).rejects.toMatchObject({
+    code: "ERR_DATA",
+    message: `${join(folder, "warnings.jsonl")} is no file`,
+  });
 });

@@ -153,6 +153,13 @@ test("the end says why it came before the last step", () => {
   );
 });
 
+test("the end by an error leaves the error to whoever catches it", () => {
+  const { terminal, text } = reporter(false);
+  terminal.onStart(run);
+  terminal.onEnd({ status: "failed", step: 4, checkpoint: undefined, reason: "the disk is full" });
+  expect(text()).toMatch(/failed after 4 steps in \d+ s\n$/);
+});
+
 test("durations and tables, with wide characters", () => {
   expect([59_400, 61_000, 5_400_000].map(formatDuration)).toEqual(["59 s", "1 min 1 s", "1 h 30 min"]);
   const lines = formatTable([

@@ -116,7 +116,8 @@ describe("what is thrown", () => {
         hint: expect.stringContaining("--resume"),
       });
       const done = name === "onStep" ? 3 : 2;
-      expect(statusOf(outputDir)).toEqual({ status: "failed", step: done, totalSteps: 4 });
+      const reason = `the callback ${name} threw: RangeError: three`;
+      expect(statusOf(outputDir)).toEqual({ status: "failed", step: done, totalSteps: 4, reason });
       const rest = await runAll(banditRun(await banditEngine(), outputDir, { maxSteps: 4, resume: true }));
       expect(rest.map(timeless)).toEqual(expected.slice(done).map(timeless));
     },

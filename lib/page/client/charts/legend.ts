@@ -10,6 +10,8 @@ export function legendItem(line: Series, shown: boolean, onToggle: () => void) {
     { type: "button", class: "legend-item", "aria-pressed": String(shown), onclick: onToggle },
     swatch(line),
     h("bdi", { class: "legend-label" }, line.label),
+    // Read out, they are two words.
+    " ",
     value,
   );
   return { element: h("li", {}, button), value };

@@ -2,6 +2,7 @@ import type { Columns, PageData, PageEvents, PageRun } from "../../page-data.js"
 import type { Topic } from "../base/store.js";
 
 const MAX_COMPLETIONS = 500;
+const MAX_WARNINGS = 500;
 const MAX_POINTS = 8000;
 
 /** The events that change the data of the run that is under way; the first one of the page. */
@@ -24,7 +25,7 @@ const CHANGES: Changes = {
     return ["completions"];
   },
   warning(run, warning) {
-    run.warnings.push(warning);
+    run.warnings = [...run.warnings, warning].slice(-MAX_WARNINGS);
     return ["warnings"];
   },
   status(run, { status, step, reason, learningRate }, data) {

@@ -19,7 +19,7 @@ export function config(store: Store): Section {
     differing.hidden = runs.length < 2;
     const only = runs.length > 1 && box.checked;
     const parts: [string, Facts][] = [
-      ["Environment", (run) => run.environment],
+      ["Environment", (run) => readable(run.environment)],
       ["Configuration", (run) => run.config],
     ];
     const [first] = runs;
@@ -70,6 +70,14 @@ function table(title: string, runs: readonly PageRun[], facts: Facts, onlyDiffer
 
 function head(text: string): HTMLElement {
   return text ? h("th", { scope: "col" }, foreign(text)) : h("td", {});
+}
+
+/** Numbers with their thousands apart: a model has millions of parameters. */
+function readable(facts: PageRun["environment"]): Record<string, unknown> {
+  const entries = Object.entries(facts);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === "number" ? value.toLocaleString("en") : value]),
+  );
 }
 
 function shown(value: unknown): string {

@@ -66,7 +66,8 @@ function evaluated({ evaluations }: PageRun): HTMLElement[] {
     const values = present(evaluations, metric);
     if (values.length === 0) return [];
     const detail = h("span", { class: "detail" }, counted(values.length, "evaluation"));
-    return [stat(label, fromTo(formatValue(values[0]), formatValue(values.at(-1))), detail)];
+    const [first, last] = [formatValue(values[0]), formatValue(values.at(-1))];
+    return [stat(label, values.length === 1 ? first : fromTo(first, last), detail)];
   });
 }
 
@@ -75,12 +76,20 @@ function trainingReward({ steps }: PageRun): HTMLElement[] {
     ? (["reward", "Training reward"] as const)
     : (["loss", "Training loss"] as const);
   const values = present(steps, metric);
-  if (values.length === 0) return [];
-  const size = Math.min(WINDOW, Math.max(1, Math.floor(values.length / 2)));
   const format = metric === "reward" ? formatReward : formatValue;
+  const [only] = values;
+  if (only === undefined) return [];
+  if (values.length === 1) return [stat(label, format(only), h("span", { class: "detail" }, "of one step"))];
+  const size = Math.min(WINDOW, Math.floor(values.length / 2));
   const ends = [values.slice(0, size), values.slice(-size)].map((part) => format(mean(part)));
-  const detail = `mean of the first and the last ${counted(size, "step")}`;
+  const detail = size === 1 ? "the first and the last step" : `mean of the first and the last ${size} steps`;
   return [stat(label, fromTo(ends[0] as string, ends[1] as string), h("span", { class: "detail" }, detail))];
+}
+
+/** What the training earns by now. */
+export function latestReward({ steps }: PageRun): number | undefined {
+  const values = present(steps, "reward");
+  return values.length === 0 ? undefined : mean(values.slice(-WINDOW));
 }
 
 function effort({ steps, status, step, totalSteps }: PageRun): HTMLElement[] {

@@ -4,8 +4,11 @@ import { foreign, statusPill } from "../base/parts.js";
 import type { Store } from "../base/store.js";
 import { formatScore, formatValue } from "../base/text.js";
 import { COLOURS } from "../charts/plot.js";
-import { keyNumbers, verdictOf } from "./key-numbers.js";
+import { keyNumbers, latestReward, verdictOf } from "./key-numbers.js";
 import { type Section, touches } from "./section.js";
+
+/** Characters of why a run ended: a library's message may be very long. */
+const MAX_REASON = 600;
 
 /** The run's name, how far it is, and how it went. */
 export function overview(store: Store): Section {
@@ -54,7 +57,7 @@ function stateOf(run: PageRun, store: Store): HTMLElement[] {
     h("span", { class: "steps" }, label),
     meter("Steps", share),
   ];
-  if (reason) parts.push(h("p", { class: "reason" }, foreign(reason)));
+  if (reason) parts.push(h("p", { class: "reason" }, foreign(reason, MAX_REASON)));
   const { progress } = store;
   if (progress && (status === "running" || status === "paused")) {
     const phase = h("span", { class: "phase" }, foreign(progress.phase, 80));
@@ -83,14 +86,13 @@ function runsTable(runs: readonly PageRun[]): HTMLElement {
       const text = `${formatScore(score.first, score.unit)} → ${formatScore(score.second, score.unit)}`;
       return h("td", { class: `number change ${verdictOf(score)}` }, text);
     });
-    const reward = run.steps.values.reward?.findLast((value) => value !== null);
     return h(
       "tr",
       {},
       h("th", { scope: "row" }, h("span", { class: `dot series-${(index % COLOURS) + 1}` }), foreign(run.name)),
       h("td", {}, statusPill(run.status)),
       h("td", { class: "number" }, `${run.step} / ${run.totalSteps}`),
-      h("td", { class: "number" }, formatValue(reward)),
+      h("td", { class: "number" }, formatValue(latestReward(run))),
       ...scores,
     );
   });

@@ -5,13 +5,15 @@ import { counted } from "../base/text.js";
 import { frame, type Section, touches } from "./section.js";
 
 const MAX_SHOWN = 200;
+const MAX_LENGTH = 1000;
 
 /** What went wrong without stopping the run. */
 export function warnings(store: Store): Section {
   const list = h("ol", { class: "warnings" });
   const found = h("p", { class: "found" });
   const element = frame("warnings", "Warnings", found);
-  element.append(list);
+  const holder = { class: "warnings-holder", tabindex: 0, role: "region", "aria-label": "Warnings" };
+  element.append(h("div", holder, list));
   return {
     ...{ id: "warnings", title: "Warnings", element },
     update(topics) {
@@ -24,7 +26,7 @@ export function warnings(store: Store): Section {
           ...all
             .slice(-MAX_SHOWN)
             .map(({ step, message }) =>
-              h("li", {}, h("span", { class: "warning-step" }, `step ${step}`), foreign(message, 2000)),
+              h("li", {}, h("span", { class: "warning-step" }, `step ${step}`), foreign(message, MAX_LENGTH)),
             ),
         );
       }

@@ -1,5 +1,6 @@
+import type { Server } from "node:http";
 import { connect } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { PictureShelf } from "../../../../lib/page/server/picture-shelf.js";
 import { PageServer } from "../../../../lib/page/server/server.js";
 import { type Asked, ask, command, events, json, open, serve } from "../../../support/dashboard-server.js";
@@ -50,7 +51,7 @@ describe("who may look", () => {
     const first = await ask(server, `/?token=${token}`, { headers: { host } });
     expect(first).toMatchObject({ status: 303, headers: { location: `./#token=${token}` } });
     const [cookie = ""] = first.headers["set-cookie"] ?? [];
-    expect(cookie).toMatch(/; HttpOnly; SameSite=Strict; Path=\/$/);
+    expect(cookie).toMatch(/; HttpOnly; SameSite=Lax; Path=\/$/);
     const headers = { host, cookie: `a=b; ${cookie.split(";")[0]}` };
     expect((await ask(server, "/", { headers })).status).toBe(200);
     expect((await events(server, 1, { cookie: headers.cookie })).list[0]?.event).toBe("page");
@@ -183,6 +184,31 @@ describe("paths", () => {
     socket.write("\x16\x03\x01 this is TLS\r\n\r\n");
     socket.on("error", () => {});
     await new Promise((resolve) => socket.on("close", resolve));
+    expect((await ask(server, "/")).status).toBe(200);
+  });
+});
+
+describe("clients", () => {
+  test("that take nothing of a page are let go", async () => {
+    const pictures = new PictureShelf();
+    const options = { host: "127.0.0.1", port: 0, pictures, source: { page: () => emptyPage() }, idleMs: 300 };
+    // More than the system's buffers of a connection hold.
+    const server = await PageServer.open({ ...options, render: async () => "x".repeat(64 << 20) });
+    open.push(server);
+    const http = (server as unknown as { server: Server }).server;
+    const connections = () => new Promise((resolve) => http.getConnections((_, count) => resolve(count)));
+    const socket = connect(server.port, "127.0.0.1").pause();
+    socket.on("error", () => {});
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await vi.waitFor(async () => expect(await connections()).toBe(1), 5000);
+    await vi.waitFor(async () => expect(await connections()).toBe(0), { timeout: 20_000, interval: 50 });
+    socket.destroy();
+  }, 30_000);
+
+  test("that cannot be taken in end nothing", async () => {
+    const { server } = await serve();
+    const http = (server as unknown as { server: Server }).server;
+    expect(() => http.emit("error", new Error("accept ENOMEM"))).not.toThrow();
     expect((await ask(server, "/")).status).toBe(200);
   });
 });
