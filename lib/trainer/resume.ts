@@ -102,6 +102,11 @@ function compare(stored: TrainerState, fresh: TrainerState, checkpoint: Checkpoi
   );
   const { refused, told } = changedOptions(stored.options, fresh.options);
   refuse([...facts.map((name) => `${name} ${stored[name]}, now ${fresh[name]}`), ...refused], checkpoint);
+  if (stored.step > fresh.totalSteps) {
+    throw new VlmR1Error("ERR_CONFIG", `the run has done ${stored.step} steps, and was asked for ${fresh.totalSteps}`, {
+      hint: "Give a larger max_steps (num_train_epochs), or name an earlier checkpoint: --resume RUN/checkpoints/step-000100.",
+    });
+  }
   return told;
 }
 

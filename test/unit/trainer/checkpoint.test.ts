@@ -219,6 +219,17 @@ describe("options that have changed", () => {
   });
 });
 
+test("a run that has done more steps than are asked for is left as it is", async () => {
+  const outputDir = copyOfWhole();
+  const asked = resume(outputDir, { maxSteps: 5 });
+  await expect(asked).rejects.toMatchObject({
+    code: "ERR_CONFIG",
+    message: "the run has done 6 steps, and was asked for 5",
+  });
+  expect(names(outputDir)).toEqual(names(whole));
+  expect(readFileSync(join(outputDir, "run.json"), "utf8")).toBe(readFileSync(join(whole, "run.json"), "utf8"));
+});
+
 test("a checkpoint of version 1 is gone on from", async () => {
   const outputDir = copyOfWhole();
   rmSync(join(outputDir, "checkpoints", "step-000006"), { recursive: true });
