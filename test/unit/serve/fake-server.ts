@@ -88,6 +88,14 @@ export async function start(options: Partial<ServeOptions> = {}): Promise<{ serv
   return { server, client: clientOf(server, options.apiKey) };
 }
 
+export const HELLO = { messages: [{ role: "user" as const, content: "Hi" }], model: "m" };
+export const JSON_TYPE = { "Content-Type": "application/json" };
+
+/** Without the client, for what it would not send. */
+export function post({ url }: Server, body: string | Uint8Array, headers: Record<string, string> = JSON_TYPE) {
+  return fetch(`${url}/chat/completions`, { method: "POST", headers, body });
+}
+
 /** The official client; it tries nothing twice, so that a test sees each answer. */
 export function clientOf({ url }: Server, apiKey = "none"): OpenAI {
   return new OpenAI({ baseURL: url, apiKey, maxRetries: 0, timeout: 20_000 });

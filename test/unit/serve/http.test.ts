@@ -5,7 +5,20 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
 import type { RequestRecord, Server } from "../../../lib/serve/index.js";
-import { answeringAddon, clientOf, END, endless, eventually, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
+import {
+  answeringAddon,
+  clientOf,
+  END,
+  endless,
+  eventually,
+  HELLO,
+  hashAnswer,
+  JSON_TYPE,
+  MODEL,
+  post,
+  SQUARE,
+  start,
+} from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
 let tokenizer: Tokenizer;
@@ -16,9 +29,6 @@ vi.mock("../../../lib/engine/load.js", async (original) => ({
   addonPath: () => "fake.node",
   loadAddon: () => addon,
 }));
-
-const HELLO = { messages: [{ role: "user" as const, content: "Hi" }], model: "m" };
-const JSON_TYPE = { "Content-Type": "application/json" };
 
 beforeAll(async () => {
   tokenizer = await Tokenizer.load(MODEL);
@@ -32,10 +42,6 @@ beforeEach(() => {
 function drawSlowly(): void {
   addon = answeringAddon(endless(letter));
   addon.steps.milliseconds = 5;
-}
-
-function post({ url }: Server, body: string | Uint8Array, headers: Record<string, string> = JSON_TYPE) {
-  return fetch(`${url}/chat/completions`, { method: "POST", headers, body });
 }
 
 /** What comes over a bare connection, until it is closed or `enough`. */

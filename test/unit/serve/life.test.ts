@@ -3,8 +3,19 @@ import OpenAI from "openai";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type * as Load from "../../../lib/engine/load.js";
 import { Tokenizer } from "../../../lib/processing/index.js";
-import { type Server, serve } from "../../../lib/serve/index.js";
-import { answeringAddon, END, endless, eventually, hashAnswer, MODEL, SQUARE, start } from "./fake-server.js";
+import { serve } from "../../../lib/serve/index.js";
+import {
+  answeringAddon,
+  END,
+  endless,
+  eventually,
+  HELLO,
+  hashAnswer,
+  MODEL,
+  post,
+  SQUARE,
+  start,
+} from "./fake-server.js";
 
 let addon = answeringAddon(() => [END]);
 let tokenizer: Tokenizer;
@@ -15,9 +26,6 @@ vi.mock("../../../lib/engine/load.js", async (original) => ({
   addonPath: () => "fake.node",
   loadAddon: () => addon,
 }));
-
-const HELLO = { messages: [{ role: "user" as const, content: "Hi" }], model: "m" };
-const JSON_TYPE = { "Content-Type": "application/json" };
 
 beforeAll(async () => {
   tokenizer = await Tokenizer.load(MODEL);
@@ -31,10 +39,6 @@ beforeEach(() => {
 function drawSlowly(): void {
   addon = answeringAddon(endless(letter));
   addon.steps.milliseconds = 5;
-}
-
-function post({ url }: Server, body: string) {
-  return fetch(`${url}/chat/completions`, { method: "POST", headers: JSON_TYPE, body });
 }
 
 describe("too many requests", () => {
