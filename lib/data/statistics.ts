@@ -6,7 +6,7 @@ import { questionOf } from "./text/question.js";
 
 export { type Histogram, histogram } from "./statistics/histogram.js";
 
-/** What a data set holds; in a shape that pages show (lib/page/page-data.ts). */
+/** What a data set holds. */
 export interface DataStatistics {
   rows: number;
   /** Different pictures, by their paths. */

@@ -1,9 +1,10 @@
 import { z } from "zod";
+import type { RunDataStatistics } from "./page-data.js";
 
 const HistogramSchema = z.object({ edges: z.array(z.number()), counts: z.array(z.number()) });
 
 /** What a run's `data.json` holds: of the rows that it trains on. */
-export const DataStatisticsSchema = z.object({
+export const DataStatisticsSchema: z.ZodType<RunDataStatistics> = z.object({
   rows: z.number(),
   pictures: z.number(),
   questions: z.number(),
@@ -14,4 +15,3 @@ export const DataStatisticsSchema = z.object({
   answerLength: HistogramSchema.optional(),
   heldOutRows: z.number().optional(),
 });
-export type DataStatistics = z.output<typeof DataStatisticsSchema>;

@@ -2,6 +2,9 @@
  * What the page shows, as JSON: within a report's file, and what a dashboard sends. This file has types alone, for both
  * sides of the wire: the page's own code and the server's.
  */
+import type { DataStatistics, Histogram } from "../data/statistics.js";
+
+export type { DataStatistics, Histogram };
 
 /** Columns of numbers by the step; null where a step has no such number. */
 export interface Columns {
@@ -92,28 +95,6 @@ export interface PageRun {
 export interface RunDataStatistics extends DataStatistics {
   /** Of the held-out data; none: nothing is held out. */
   heldOutRows?: number | undefined;
-}
-
-/** Bars: `counts[i]` values lie in [edges[i], edges[i + 1]), the last one includes its upper edge. */
-export interface Histogram {
-  edges: number[];
-  counts: number[];
-}
-
-export interface DataStatistics {
-  rows: number;
-  /** Different pictures. */
-  pictures: number;
-  /** Different questions and answers. */
-  questions: number;
-  answers: number;
-  /** The most frequent answers' names, without numbers, with how often they are. */
-  commonAnswers: { name: string; count: number }[];
-  /** Of the answers' first numbers, where they have some. */
-  numbers?: Histogram | undefined;
-  /** Characters. */
-  questionLength?: Histogram | undefined;
-  answerLength?: Histogram | undefined;
 }
 
 /** What the page starts with. */

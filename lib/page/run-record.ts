@@ -21,9 +21,9 @@ import {
   WARNINGS_FILE,
 } from "../report/run-files.js";
 import { type CompletionLine, readCompletions } from "./completions.js";
-import { type DataStatistics, DataStatisticsSchema } from "./data-statistics.js";
+import { DataStatisticsSchema } from "./data-statistics.js";
 import type { Records } from "./examples.js";
-import type { PageRun } from "./page-data.js";
+import type { PageRun, RunDataStatistics } from "./page-data.js";
 import { type Question, questionsOf } from "./question-texts.js";
 import { objectOf, type RunMetrics, readMetrics } from "./read-metrics.js";
 import { statusOf } from "./status.js";
@@ -44,7 +44,7 @@ export interface RunRecord {
   questions: ReadonlyMap<string, Question>;
   warnings: PageRun["warnings"];
   environment: Environment | undefined;
-  data: DataStatistics | undefined;
+  data: RunDataStatistics | undefined;
 }
 
 export interface ReadOptions {

@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import ipaddr from "ipaddr.js";
 import { VlmR1Error } from "../errors/index.js";
+import { sameSecret } from "../http/same-secret.js";
 import { ApiError } from "./api-error.js";
 
 export interface AccessRules {
@@ -52,12 +52,6 @@ export function checkKey({ headers }: IncomingMessage, { apiKey }: AccessRules):
     code: "invalid_api_key",
     headers: { "WWW-Authenticate": "Bearer" },
   });
-}
-
-/** Takes the same time wherever they differ. */
-function sameSecret(a: string, b: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }
 
 /** Lets the pages ask that may; to a preflight the answer is complete with these headers. */

@@ -23,12 +23,13 @@ const NATIVE_BESIDE = new Set(["autograd → backend", "rl → models", "rl → 
 
 /**
  * cli → {trainer, serve} → page → {adapters, engine, losses, rewards, data, processing, report, eval}
- * → {config, files, hub} → errors.
+ * → {config, files, http, hub} → errors.
  */
 const LIB_RANK = {
   errors: 0,
   config: 1,
   files: 1,
+  http: 1,
   hub: 1,
   adapters: 2,
   engine: 2,

@@ -1,8 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, expectTypeOf, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Row } from "../../../lib/data/datasets/index.js";
-import { type DataStatistics, dataStatistics, histogram } from "../../../lib/data/statistics.js";
-import type { DataStatistics as PageStatistics } from "../../../lib/page/page-data.js";
+import { dataStatistics, histogram } from "../../../lib/data/statistics.js";
 
 const row = (question: string, solution: string, images: string[] = []): Row => ({
   id: "x",
@@ -35,10 +34,6 @@ describe("statistics", () => {
 
   it("of no row are empty", () => {
     expect(dataStatistics([])).toMatchObject({ rows: 0, commonAnswers: [], numbers: undefined });
-  });
-
-  it("are what pages show", () => {
-    expectTypeOf<DataStatistics>().toExtend<PageStatistics>();
   });
 });
 
